@@ -1,0 +1,85 @@
+import type { Recipients } from "./message.ts";
+
+export const DURABILITIES = ["VOLATILE", "STORED", "SYNCED"] as const;
+/** What is true when a publish is answered, weakest first. */
+export type Durability = (typeof DURABILITIES)[number];
+
+export const ROUTING_STRATEGIES = ["BROADCAST", "SUBGROUP", "INDIVIDUAL", "CAPABILITY", "ROUND_ROBIN", "CUSTOM"] as const;
+export type RoutingStrategyName = (typeof ROUTING_STRATEGIES)[number];
+
+/** Who reads what is published to a channel. */
+export interface RoutingConfig {
+  readonly strategy: RoutingStrategyName;
+  readonly allowSenderRecipients: boolean;
+  readonly recipients: Recipients | undefined;
+  readonly capabilities: readonly string[];
+  /** 0: all that fit. */
+  readonly limit: number;
+  /** The registered name, for CUSTOM. */
+  readonly custom: string;
+}
+
+export interface RetentionConfig {
+  readonly maxAgeMs: number;
+  readonly maxMessages: number;
+  readonly maxBytes: number;
+}
+
+/** How a channel behaves, every default filled in. */
+export interface ChannelConfig {
+  readonly routing: RoutingConfig;
+  readonly retention: RetentionConfig;
+  readonly durability: Durability;
+  readonly maxMembers: number;
+  readonly dedupWindowMs: number;
+}
+
+/** The same with what was left unset: a channel's own over its room's over the server's. */
+export interface ChannelConfigPatch {
+  readonly routing?: RoutingConfig;
+  readonly retention?: Partial<RetentionConfig>;
+  readonly durability?: Durability;
+  readonly maxMembers?: number;
+  readonly dedupWindowMs?: number;
+}
+
+export interface RoomRecord {
+  readonly room: string;
+  readonly description: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly defaults: ChannelConfigPatch;
+  readonly autoCreateChannels?: boolean;
+  readonly createdAtMs: number;
+}
+
+export interface ChannelRecord {
+  readonly room: string;
+  readonly channel: string;
+  readonly description: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly config: ChannelConfigPatch;
+  /** Fixed at creation, from the defaults of that moment. */
+  readonly durability: Durability;
+  /** Names this creation of the channel: deleted and created again it is another one. */
+  readonly incarnation: string;
+  readonly createdAtMs: number;
+}
+
+export interface MemberRecord {
+  readonly agentId: string;
+  readonly joinedAtMs: number;
+}
+
+export function mergeChannelConfig(
+  defaults: ChannelConfig,
+  room: ChannelConfigPatch,
+  channel: ChannelConfigPatch,
+): ChannelConfig {
+  return {
+    routing: channel.routing ?? room.routing ?? defaults.routing,
+    retention: { ...defaults.retention, ...room.retention, ...channel.retention },
+    durability: channel.durability ?? room.durability ?? defaults.durability,
+    maxMembers: channel.maxMembers ?? room.maxMembers ?? defaults.maxMembers,
+    dedupWindowMs: channel.dedupWindowMs ?? room.dedupWindowMs ?? defaults.dedupWindowMs,
+  };
+}

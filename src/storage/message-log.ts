@@ -1,0 +1,123 @@
+import type { LogExtent } from "../core/epoch-chain.ts";
+import type { Audience, LogEntry } from "../core/message.ts";
+import type { ChannelName } from "../core/names.ts";
+import type { RetentionConfig } from "../core/room.ts";
+
+/**
+ * The ordered logs of channels.
+ *
+ * What every adapter promises:
+ * - Sequences of one log run from 1 without holes, in the order of commits; a reader never sees n+1 before n can be read.
+ * - An append is all or nothing. When it resolves, what it stored has the adapter's best durability.
+ * - Appends to one log that are handed over in order are stored in order. An append that fails with STORAGE_UNAVAILABLE
+ *   or STORAGE_FULL fails every append to the same log that was handed over before its failure was told: nobody's second
+ *   message is stored while the first is not.
+ * - Epochs form a chain; a new link is added before a sequence is issued whenever the log may have lost its end (unclean
+ *   open, fail-over, restore). The chain keeps at most its newest 1,000 links.
+ * - `acceptedAtMs` is the store's clock and never decreases within a log.
+ * - Stored bytes are checked when read: what fails its checksum is never returned; the read says `damaged`.
+ * - Methods may run at the same time, in any number. A driver's errors become BusError STORAGE_UNAVAILABLE (outcome
+ *   unknown), STORAGE_FULL (nothing stored) or DATA_DAMAGED.
+ */
+export interface MessageLog {
+  /**
+   * Makes the log of this incarnation, empty, at `version`, under a new epoch; it is there already: answers it. A log
+   * of another incarnation under the same name is replaced, with everything in it.
+   */
+  create(name: ChannelName, incarnation: string, version: number): Promise<LogState>;
+
+  /** The log as it is now; undefined: there is none. */
+  state(name: ChannelName): Promise<LogState | undefined>;
+
+  /** One atomic step: compare incarnation and version, look up idempotency keys, assign sequences, store. */
+  append(batch: AppendBatch): Promise<AppendOutcome>;
+
+  /** Entries in order, expired ones and private ones included: who may see what is decided by the reader. */
+  read(request: ReadRequest): Promise<ReadResult>;
+
+  /** The oldest retained entry of this id. */
+  findId(name: ChannelName, id: string): Promise<number | undefined>;
+
+  /** The first sequence accepted at or after this time; head + 1 when there is none. */
+  findTime(name: ChannelName, timeMs: number): Promise<number>;
+
+  /**
+   * From now on appends must name at least this version. Answers the last sequence that was stored under an older one:
+   * everything behind it is routed by the new configuration. Asked again for the same version it answers the same.
+   */
+  fence(name: ChannelName, incarnation: string, version: number): Promise<number>;
+
+  /** Adds a link with a new epoch, from head + 1 on: somebody brought a position that this log never issued. */
+  renewEpoch(name: ChannelName): Promise<LogState>;
+
+  /** Removes what goes beyond, oldest first; the newest message stays unless it is too old. */
+  trim(name: ChannelName, retention: RetentionConfig): Promise<LogState>;
+
+  /** Removes the log of this incarnation and its dedup memory. There is none: nothing happens. */
+  delete(name: ChannelName, incarnation: string): Promise<void>;
+}
+
+export interface LogState extends LogExtent {
+  readonly incarnation: string;
+  readonly version: number;
+  /** Bytes of the retained bodies. */
+  readonly sizeBytes: number;
+}
+
+export interface AppendRecord {
+  readonly id: string;
+  readonly sender: string;
+  /** "": cannot be a duplicate. Scope: (log, sender, key). */
+  readonly idempotencyKey: string;
+  readonly contentDigest: number;
+  readonly audience: Audience;
+  /** 0: none. */
+  readonly timeToLiveMs: number;
+  /** As in LogEntry. Handed over: the caller does not write to it again; the adapter copies what it keeps for long. */
+  readonly body: Uint8Array;
+}
+
+export interface AppendBatch {
+  readonly name: ChannelName;
+  readonly incarnation: string;
+  /** The configuration version by which the records were routed. */
+  readonly version: number;
+  readonly dedupWindowMs: number;
+  /** 1 to 100. */
+  readonly records: readonly AppendRecord[];
+}
+
+export interface AppendedEntry {
+  readonly sequence: number;
+  readonly epoch: number;
+  readonly acceptedAtMs: number;
+  /** Not stored now: the same key with the same content was stored before, here. */
+  readonly duplicate: boolean;
+}
+
+export type AppendOutcome =
+  | { readonly kind: "appended"; readonly entries: readonly AppendedEntry[] }
+  /** The log has a newer version: route again. Nothing was stored. */
+  | { readonly kind: "stale"; readonly version: number }
+  /** There is no log of this incarnation. Nothing was stored. */
+  | { readonly kind: "gone" }
+  /** Record `index` has a key that was used for other content. Nothing was stored. */
+  | { readonly kind: "conflict"; readonly index: number };
+
+export interface ReadRequest {
+  readonly name: ChannelName;
+  /** Forward: entries with a higher sequence, ascending. Backward: entries with a lower one, descending. */
+  readonly from: number;
+  readonly backward: boolean;
+  /** At least 1 entry is returned when there is one, then as many as fit both limits. */
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+}
+
+export interface ReadResult {
+  readonly entries: readonly LogEntry[];
+  /** The log as it was when the entries were read; undefined: there is no such log. */
+  readonly state: LogState | undefined;
+  /** Sequences within what was read that are stored but damaged, as closed ranges, ascending. */
+  readonly damaged: readonly { readonly first: number; readonly last: number }[];
+}
