@@ -28,8 +28,7 @@ export interface RoomView {
   readonly channelCount: number;
 }
 
-export type ChannelEvent =
-  | { readonly kind: "created" | "updated" | "deleted"; readonly channel: ChannelView };
+export type ChannelEvent = { readonly kind: "created" | "updated" | "deleted"; readonly channel: ChannelView };
 
 export type RoomChange = {
   readonly kind:

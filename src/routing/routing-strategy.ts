@@ -23,6 +23,8 @@ export interface RoutingContext {
   /** Agents that joined the channel. */
   readonly members: ReadonlySet<string>;
   readonly agents: Candidates;
+  /** Agents in one audience, at most (`limits.audience`). */
+  readonly maxAudience: number;
 }
 
 /** The agents of the bus as routing may ask for them. Lists are sorted by id. */

@@ -1,0 +1,101 @@
+import type { BusOptions } from "../core/bus-options.ts";
+import type { Clock, Random } from "../core/clock.ts";
+import type { Logger } from "../core/logger.ts";
+import type { MessageCodec } from "../core/message-codec.ts";
+import type { Meters } from "../core/meters.ts";
+import type { RoutingRegistry } from "../routing/routing-registry.ts";
+import type { StorageAdapter } from "../storage/storage-adapter.ts";
+import { createRegistry } from "./create-registry.ts";
+import { Fetcher } from "./fetcher.ts";
+import { Hub } from "./hub.ts";
+import { Publisher } from "./publisher.ts";
+import type { Agents, Rooms } from "./registry.ts";
+import { Subscriptions } from "./subscriptions.ts";
+
+export interface BusDependencies {
+  readonly options: BusOptions;
+  readonly storage: StorageAdapter;
+  /** Keeps the logs of VOLATILE channels; the same as `storage` when that is volatile itself. */
+  readonly volatileStorage: StorageAdapter;
+  readonly codec: MessageCodec;
+  readonly routing: RoutingRegistry;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly meters: Meters;
+}
+
+/** The use cases, without any transport. */
+export interface Bus {
+  readonly options: BusOptions;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly codec: MessageCodec;
+  readonly storage: StorageAdapter;
+  readonly routing: RoutingRegistry;
+  readonly rooms: Rooms;
+  readonly agents: Agents;
+  readonly publisher: Publisher;
+  readonly subscriptions: Subscriptions;
+  readonly fetcher: Fetcher;
+  /** Stops timers and writes down presence; the storages are the caller's to close. */
+  close(): Promise<void>;
+}
+
+export async function createBus(deps: BusDependencies): Promise<Bus> {
+  const { options, storage, volatileStorage, codec, routing, clock, random, logger, meters } = deps;
+  const durable = storage.capabilities.durable;
+  const registry = await createRegistry({
+    options,
+    directory: storage.directory,
+    doorbell: storage.doorbell,
+    logs: {
+      volatile: volatileStorage.log,
+      ...(durable ? { durable: storage.log } : {}),
+      capabilities: storage.capabilities,
+    },
+    routing,
+    clock,
+    random,
+    log: logger,
+    meters,
+  });
+  const { rooms, agents } = registry;
+  const hub = new Hub({ codec, clock, doorbell: storage.doorbell, options, logger });
+  const publisher = new Publisher({
+    rooms,
+    agents,
+    hub,
+    codec,
+    clock,
+    random,
+    options,
+    meters,
+    logger,
+    reached: ({ log }) => (durable && log === storage.log ? storage.capabilities.durability : "VOLATILE"),
+  });
+  const subscriptions = new Subscriptions({ hub, rooms, agents, codec, clock, options, meters, logger });
+  const fetcher = new Fetcher({ hub, rooms, codec, clock, options });
+  meters.gauge("tail_bytes", "Bytes of recent messages kept ready for live readers.", () => hub.bytes);
+  meters.gauge("backpressure_active", "1 while publishes wait for the storage in more than a full queue's half.", () =>
+    publisher.pending > options.limits.pendingPublishes / 2 ? 1 : 0,
+  );
+  return {
+    options,
+    clock,
+    logger,
+    codec,
+    storage,
+    routing,
+    rooms,
+    agents,
+    publisher,
+    subscriptions,
+    fetcher,
+    async close() {
+      subscriptions.close();
+      hub.close();
+      await registry.close();
+    },
+  };
+}

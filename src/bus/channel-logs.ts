@@ -1,0 +1,64 @@
+import type { ChannelRecord } from "../core/room.ts";
+import type { DirectoryRecord } from "../storage/directory.ts";
+import { mapBounded } from "./bounded.ts";
+import type { DirectoryReplica } from "./directory-replica.ts";
+import { channelKey } from "./record-keys.ts";
+import type { ChannelView } from "./registry.ts";
+
+/**
+ * Sees to it that a channel has its log. The record comes first and the log second; whoever stops between the two
+ * leaves a channel without a log, which is made when the channel is next used.
+ */
+export class ChannelLogs {
+  readonly #replica: DirectoryReplica;
+  /** Incarnations whose log was seen. */
+  readonly #ready = new Set<string>();
+
+  constructor(replica: DirectoryReplica) {
+    this.#replica = replica;
+  }
+
+  isReady(view: ChannelView): boolean {
+    return this.#ready.has(view.incarnation);
+  }
+
+  /** The log of a channel that was created just now, by us. */
+  async create(view: ChannelView): Promise<void> {
+    await view.log.create(view.name, view.incarnation, view.version);
+    this.#ready.add(view.incarnation);
+  }
+
+  /**
+   * Makes the log when it is missing. False: the directory knows another incarnation, or none. To create a log replaces
+   * the log of another incarnation, so the directory is asked once more before.
+   */
+  async ensure(view: ChannelView): Promise<boolean> {
+    const state = await view.log.state(view.name);
+    if (state?.incarnation !== view.incarnation) {
+      const record = await this.#replica.refresh(channelKey(view.name));
+      if (incarnationOf(record) !== view.incarnation) return false;
+      await view.log.create(view.name, view.incarnation, view.version);
+    }
+    this.#ready.add(view.incarnation);
+    return true;
+  }
+
+  /** Logs that a restart emptied: without them every reader of such a channel would find none. */
+  async createForgotten(views: readonly ChannelView[]): Promise<void> {
+    await mapBounded(views, (view) => this.create(view));
+  }
+
+  async delete(view: ChannelView): Promise<void> {
+    this.#ready.delete(view.incarnation);
+    await view.log.delete(view.name, view.incarnation);
+  }
+
+  /** The channel is gone, whoever deleted it. */
+  forget(incarnation: string): void {
+    this.#ready.delete(incarnation);
+  }
+}
+
+function incarnationOf(record: DirectoryRecord | undefined): string | undefined {
+  return (record?.value as ChannelRecord | undefined)?.incarnation;
+}

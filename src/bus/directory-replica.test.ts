@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "vitest";
+import { createBackend, recordingLogger } from "../../test/support/registry-fixture.ts";
+import { waitUntil } from "../../test/support/wait.ts";
+import { BusError, isBusError } from "../core/errors.ts";
+import type { Directory, RecordKey } from "../storage/directory.ts";
+import type { Doorbell } from "../storage/doorbell.ts";
+import { DirectoryReplica, type RecordChange } from "./directory-replica.ts";
+
+const key = (id: string): RecordKey => ({ kind: "thing", parent: "p", id });
+const open: DirectoryReplica[] = [];
+afterEach(() => open.splice(0).forEach((replica) => void replica.close()));
+
+/** `directory` and `doorbell` stand in for what is wrong with a storage. */
+async function node(backend = createBackend("shared"), parts: { directory?: Directory; doorbell?: Doorbell } = {}) {
+  const changes: RecordChange[] = [];
+  const { storage, clock } = backend;
+  const replica = await DirectoryReplica.load(
+    { directory: storage.directory, doorbell: storage.doorbell, clock, log: recordingLogger([]), shared: true, kinds: ["thing"], ...parts },
+    (change) => changes.push(change),
+  );
+  open.push(replica);
+  const count = () => replica.write(key("n"), (current) => ({ n: ((current?.value as { n: number })?.n ?? 0) + 1 }));
+  return { replica, changes, count, n: () => (replica.get(key("n"))?.value as { n: number } | undefined)?.n };
+}
+
+describe("the directory's replica", () => {
+  it("holds what is there at the start, page after page", async () => {
+    const backend = createBackend("shared");
+    for (let i = 0; i < 2_500; i++) await backend.storage.directory.put(key(`k${i}`), { i });
+    const { replica, changes } = await node(backend);
+    assert.equal(changes.length, 2_500);
+    assert.deepEqual(replica.get(key("k2499"))?.value, { i: 2_499 });
+  });
+
+  it("loses no update when two nodes change one record at the same time", async () => {
+    const backend = createBackend("shared");
+    const [a, b] = [await node(backend), await node(backend)];
+    await Promise.all(Array.from({ length: 40 }, (_, i) => (i % 2 ? a : b).count()));
+    assert.deepEqual((await backend.storage.directory.get(key("n")))?.value, { n: 40 });
+    await waitUntil(() => a.n() === 40 && b.n() === 40);
+  });
+
+  it("gives up after 10 conflicts with CONCURRENT_UPDATE", async () => {
+    const backend = createBackend("shared");
+    let puts = 0;
+    const racing: Directory = {
+      ...methods(backend.storage.directory),
+      async put(...call) {
+        puts++;
+        await backend.storage.directory.put(call[0], { n: -puts }); // somebody else is always faster
+        return await backend.storage.directory.put(...call);
+      },
+    };
+    const { count } = await node(backend, { directory: racing });
+    await assert.rejects(count(), (error) => isBusError(error, "CONCURRENT_UPDATE"));
+    assert.equal(puts, 10);
+  });
+
+  it("knows what another node wrote, changed and removed as soon as it rings", async () => {
+    const backend = createBackend("shared");
+    const [a, b] = [await node(backend), await node(backend)];
+    await a.count();
+    await waitUntil(() => b.n() === 1);
+    await a.count();
+    await waitUntil(() => b.n() === 2);
+    await a.replica.remove(key("n"));
+    await waitUntil(() => b.n() === undefined);
+    assert.deepEqual(b.changes.map(({ before, after }) => [before?.version, after?.version]), [[undefined, 1], [1, 2], [2, undefined]]);
+  });
+
+  it("knows it at the next poll when the ring was lost", async () => {
+    const backend = createBackend("shared");
+    const deaf = { ring: () => {}, listen: () => () => {} };
+    const [a, b] = [await node(backend), await node(backend, { doorbell: deaf })];
+    await a.replica.write(key("old"), () => ({}));
+    backend.clock.advance(30_000);
+    await waitUntil(() => b.replica.get(key("old")));
+    await a.replica.remove(key("old"));
+    await a.count();
+    backend.clock.advance(30_000);
+    await waitUntil(() => b.n() === 1 && b.replica.get(key("old")) === undefined);
+  });
+
+  it("never lets an old answer overwrite a newer one", async () => {
+    const backend = createBackend("shared");
+    const gate = Promise.withResolvers<void>();
+    const slow: Directory = {
+      ...methods(backend.storage.directory),
+      async get(asked) {
+        const old = await backend.storage.directory.get(asked);
+        await gate.promise;
+        return old;
+      },
+    };
+    const { replica, count, n } = await node(backend, { directory: slow });
+    const read = replica.refresh(key("n")); // sees nothing, answers late
+    const written = count();
+    gate.resolve();
+    await Promise.all([read, written]);
+    assert.equal(n(), 1);
+  });
+
+  it("finds out what became of a write whose outcome it does not know", async () => {
+    const backend = createBackend("shared");
+    const lossy: Directory = {
+      ...methods(backend.storage.directory),
+      async put(...call) {
+        await backend.storage.directory.put(...call);
+        throw new BusError("STORAGE_UNAVAILABLE", "the answer was lost");
+      },
+    };
+    const { count, n } = await node(backend, { directory: lossy });
+    await assert.rejects(count(), (error) => isBusError(error, "STORAGE_UNAVAILABLE"));
+    await waitUntil(() => n() === 1);
+  });
+});
+
+/** The methods of an adapter, bound, so that some of them can be replaced. */
+function methods(directory: Directory): Directory {
+  return {
+    get: (asked) => directory.get(asked),
+    put: (...call) => directory.put(...call),
+    delete: (...call) => directory.delete(...call),
+    list: (request) => directory.list(request),
+    count: (...call) => directory.count(...call),
+  };
+}

@@ -1,0 +1,26 @@
+import { type ChannelName, INBOX_ROOM } from "../core/names.ts";
+import type { RecordKey } from "../storage/directory.ts";
+
+/** The kinds of records that make up rooms and agents, in the order in which they refer to each other. */
+export const RECORD_KINDS = ["room", "channel", "agent", "member"] as const;
+
+export function roomKey(room: string): RecordKey {
+  return { kind: "room", parent: "", id: room };
+}
+
+export function channelKey(name: ChannelName): RecordKey {
+  return { kind: "channel", parent: name.room, id: name.channel };
+}
+
+export function agentKey(agentId: string): RecordKey {
+  return { kind: "agent", parent: "", id: agentId };
+}
+
+export function memberKey(channel: string, agentId: string): RecordKey {
+  return { kind: "member", parent: channel, id: agentId };
+}
+
+/** Whether a channel's record is one of an inbox. */
+export function isInboxRecord(key: RecordKey): boolean {
+  return key.parent === INBOX_ROOM;
+}

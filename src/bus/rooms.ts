@@ -1,0 +1,210 @@
+import { BusError } from "../core/errors.ts";
+import type { Logger } from "../core/logger.ts";
+import { type ChannelName, inboxOf, isInbox, quote } from "../core/names.ts";
+import type { ChannelRecord } from "../core/room.ts";
+import type { Directory } from "../storage/directory.ts";
+import { ChannelLogs } from "./channel-logs.ts";
+import { ChannelViews, type ChannelViewsOptions, type ViewChange } from "./channel-views.ts";
+import type { RecordChange } from "./directory-replica.ts";
+import { Listeners } from "./listeners.ts";
+import { Members } from "./members.ts";
+import { Memberships } from "./memberships.ts";
+import { channelKey, roomKey } from "./record-keys.ts";
+import type { ChannelEvent, ChannelView, RoomChange, Rooms } from "./registry.ts";
+import { channelNotFound, RoomWriter, type RoomWriterOptions } from "./room-writer.ts";
+
+/** Rooms, channels and members as this node knows them; `apply` keeps it so, and tells whoever listens. */
+export class RoomState {
+  readonly memberships = new Memberships();
+  readonly views: ChannelViews;
+  readonly channels: Listeners<ChannelEvent>;
+  readonly members: Listeners<{ joined: boolean; agentId: string; channel: ChannelView }>;
+  readonly changes: Listeners<RoomChange>;
+
+  constructor(options: Omit<ChannelViewsOptions, "members">) {
+    this.views = new ChannelViews({ ...options, members: this.memberships });
+    this.channels = listeners(options.log);
+    this.members = listeners(options.log);
+    this.changes = listeners(options.log);
+  }
+
+  apply(change: RecordChange): void {
+    if (change.key.kind === "room") this.#applyRoom(change);
+    if (change.key.kind === "channel") this.#applyChannel(change);
+    if (change.key.kind === "member") this.#applyMember(change);
+  }
+
+  #applyRoom(change: RecordChange): void {
+    const room = change.key.id;
+    for (const view of this.views.applyRoom(change)) this.#tellView(view);
+    if (change.before === undefined) return;
+    this.changes.tell({ kind: change.after ? "ROOM_UPDATED" : "ROOM_DELETED", room, channel: "", agentId: "" });
+  }
+
+  #applyChannel(change: RecordChange): void {
+    const { before, after } = this.views.applyChannel(change);
+    const again = before !== undefined && after !== undefined && before.incarnation !== after.incarnation;
+    for (const part of again
+      ? [
+          { before, after: undefined },
+          { before: undefined, after },
+        ]
+      : [{ before, after }]) {
+      this.#tellView(part);
+      const name = (part.after ?? part.before)?.name;
+      if (name === undefined || isInbox(name)) continue;
+      const kind = part.before ? (part.after ? "CHANNEL_UPDATED" : "CHANNEL_DELETED") : "CHANNEL_CREATED";
+      this.changes.tell({ kind, room: name.room, channel: name.channel, agentId: "" });
+    }
+  }
+
+  #applyMember(change: RecordChange): void {
+    const { parent: key, id: agentId } = change.key;
+    const joined = change.after !== undefined;
+    this.memberships.apply(change);
+    const channel = this.views.channel(key);
+    // Without a channel: its deletion was told, or its creation will be, with those who are its members by then.
+    if (channel !== undefined && joined !== (change.before !== undefined)) this.#tellMember(joined, agentId, channel);
+  }
+
+  #tellView({ before, after }: ViewChange): void {
+    if (before === undefined && after === undefined) return;
+    if (after === undefined) this.channels.tell({ kind: "deleted", channel: before! });
+    else this.channels.tell({ kind: before === undefined ? "created" : "updated", channel: after });
+    if (before !== undefined || after === undefined) return;
+    for (const agentId of after.members) this.#tellMember(true, agentId, after);
+  }
+
+  #tellMember(joined: boolean, agentId: string, channel: ChannelView): void {
+    this.members.tell({ joined, agentId, channel });
+    const kind = joined ? "MEMBER_JOINED" : "MEMBER_LEFT";
+    this.changes.tell({ kind, room: channel.name.room, channel: channel.name.channel, agentId });
+  }
+}
+
+export interface RoomsOptions extends Omit<RoomWriterOptions, "views" | "channelLogs"> {
+  readonly state: RoomState;
+  readonly directory: Directory;
+  readonly agentExists: (agentId: string) => boolean;
+}
+
+export interface OpenRooms extends Rooms {
+  /** The agent is gone: its memberships and its inbox go, too. */
+  forgetAgent(agentId: string): Promise<void>;
+}
+
+/** Opens rooms over a loaded replica. */
+export async function createRooms(options: RoomsOptions): Promise<OpenRooms> {
+  const { state, replica, directory, clock, logs } = options;
+  const { views, memberships } = state;
+  const channelLogs = new ChannelLogs(replica);
+  const writer = new RoomWriter({ ...options, views, channelLogs });
+  const members = new Members({ directory, replica, views, memberships, clock });
+  const creating = new Map<string, Promise<ChannelView>>();
+
+  state.channels.add(({ kind, channel }) => {
+    if (kind === "deleted") channelLogs.forget(channel.incarnation);
+    if (kind === "created") writer.counted(channel.name.key);
+  });
+  await channelLogs.createForgotten([...views.all].filter((view) => view.log === logs.volatile));
+
+  /** Callers that come while it is being made wait for the same one. */
+  function once(name: ChannelName, make: () => Promise<ChannelView>): Promise<ChannelView> {
+    const running = creating.get(name.key);
+    if (running !== undefined) return running;
+    const made = withLog(make).finally(() => creating.delete(name.key));
+    creating.set(name.key, made);
+    return made;
+  }
+
+  async function withLog(make: () => Promise<ChannelView>): Promise<ChannelView> {
+    const view = await make();
+    if (channelLogs.isReady(view) || (await channelLogs.ensure(view))) return view;
+    const newer = views.channel(view.name.key);
+    if (newer === undefined) throw channelNotFound(view.name);
+    if (!(await channelLogs.ensure(newer))) {
+      throw new BusError("CHANNEL_DELETED", `channel ${view.name.key} is being deleted and created; try again`);
+    }
+    return newer;
+  }
+
+  function ready(key: string): ChannelView | undefined {
+    const view = views.channel(key);
+    return view !== undefined && channelLogs.isReady(view) ? view : undefined;
+  }
+
+  function ensureInbox(agentId: string): ChannelView | Promise<ChannelView> {
+    const name = inboxOf(agentId);
+    const view = ready(name.key);
+    if (view !== undefined) return view;
+    if (!options.agentExists(agentId)) {
+      throw new BusError("AGENT_NOT_FOUND", `there is no agent ${quote(agentId)}: it has no inbox`);
+    }
+    return once(name, () => writer.createInbox(agentId));
+  }
+
+  function ensureChannel(name: ChannelName): ChannelView | Promise<ChannelView> {
+    if (isInbox(name)) return ensureInbox(name.channel);
+    return ready(name.key) ?? once(name, () => writer.createOnDemand(name));
+  }
+
+  return {
+    channel: (key) => views.channel(key),
+    ensureChannel,
+    ensureInbox,
+    async reload(name) {
+      await replica.refresh(roomKey(name.room));
+      await replica.refresh(channelKey(name));
+      const view = views.channel(name.key);
+      if (view === undefined || (await channelLogs.ensure(view))) return view;
+      return views.channel(name.key);
+    },
+    matching: (pattern) => views.channels("", pattern, "", Number.POSITIVE_INFINITY),
+    joinedBy: (agentId) =>
+      memberships.joinedBy(agentId).flatMap((key) => {
+        const view = views.channel(key);
+        return view === undefined ? [] : [view];
+      }),
+    onChannel: (listener) => state.channels.add(listener),
+    onMember: (listener) => state.members.add(listener),
+    onChange: (listener) => state.changes.add(listener),
+
+    createRoom: (record) => writer.createRoom(record),
+    updateRoom: (room, patch) => writer.updateRoom(room, patch),
+    room: (room) => views.room(room),
+    listRooms: ({ pattern, after, limit }) => views.rooms(pattern, after, limit),
+    deleteRoom: (room, force) => writer.deleteRoom(room, force),
+    createChannel: (record, createRoom) => writer.createChannel(record, createRoom),
+    updateChannel: (name, patch) => writer.updateChannel(name, patch),
+    channelRecord(key) {
+      const record = views.record(key);
+      return record && { record: record.value as ChannelRecord, version: record.version };
+    },
+    listChannels: ({ room, pattern, after, limit }) => views.channels(room, pattern, after, limit),
+    deleteChannel: (name) => writer.deleteChannel(name),
+    async join(agentId, name) {
+      if (isInbox(name))
+        throw new BusError("RESERVED_NAME", `${quote(name.key)}: an inbox is read by its agent, nobody joins it`);
+      const channel = await ensureChannel(name);
+      return { joined: await members.join(agentId, channel), channel };
+    },
+    leave: (agentId, name) => members.leave(agentId, name),
+    listMembers: (name, after, limit) => members.list(name, after, limit),
+    counts: {
+      get rooms() {
+        return views.roomCount;
+      },
+      get channels() {
+        return views.channelCount;
+      },
+    },
+    async forgetAgent(agentId) {
+      await members.leaveAll(agentId);
+      await writer.deleteInbox(agentId);
+    },
+  };
+}
+
+function listeners<E>(log: Logger): Listeners<E> {
+  return new Listeners(log);
+}

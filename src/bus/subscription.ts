@@ -1,0 +1,404 @@
+import type { Clock } from "../core/clock.ts";
+import { epochAt } from "../core/epoch-chain.ts";
+import { BusError, isBusError } from "../core/errors.ts";
+import type { EntryTest } from "../core/filter.ts";
+import { type Facets, type LogEntry, maySee } from "../core/message.ts";
+import type { ChannelGap, Delivery, EndReason, MessageCodec } from "../core/message-codec.ts";
+import type { Counter } from "../core/meters.ts";
+import { formatPosition } from "../core/position.ts";
+import type { ReadResult } from "../storage/message-log.ts";
+import type { ChannelTail, TailListener } from "./channel-tail.ts";
+import type { Hub } from "./hub.ts";
+import type { ChannelView } from "./registry.ts";
+
+export interface SubscriptionSettings {
+  readonly agentId: string;
+  readonly test: EntryTest | undefined;
+  readonly echo: boolean;
+  readonly failOnGap: boolean;
+  /** 0: as many as fit. */
+  readonly maxMessages: number;
+  readonly heartbeatMs: number;
+  readonly deliveryBytes: number;
+}
+
+export interface SubscriptionDependencies {
+  readonly hub: Hub;
+  readonly codec: MessageCodec;
+  readonly clock: Clock;
+  readonly delivered: Counter;
+  readonly gaps: (cause: ChannelGap["cause"]) => Counter;
+}
+
+/** Where one subscription stands in one channel. */
+interface Cursor extends TailListener {
+  readonly tail: ChannelTail;
+  readonly view: ChannelView;
+  /** Everything up to here was delivered, or is not for this reader. */
+  after: number;
+  /** The epoch of `after`. */
+  epoch: number;
+  /** The last sequence whose position the client was told. */
+  announced: number;
+  /** The head when the subscription opened: reaching it counts as caught up. */
+  readonly target: number;
+  caughtUp: boolean;
+  queued: boolean;
+  reading: boolean;
+}
+
+const STORE_ENTRIES = 1_000;
+const FIRST_RETRY_MS = 100;
+const MAX_RETRY_MS = 2_000;
+
+/**
+ * One live stream: a position in each of its channels, and nothing that grows. `next` makes a frame only when it is
+ * asked for one, so a reader that stops asking costs what it costs when idle; it goes on from the store.
+ *
+ *   live ──(falls out of the tail)──▶ reading the store ──(reaches the tail)──▶ live
+ */
+export class Subscription {
+  readonly settings: SubscriptionSettings;
+  /** Set by the transport. Called when `next` may have something, also while the transport is not ready for it. */
+  onReady: () => void = () => {};
+  /** Once set and `next` answered undefined, the stream is finished: with this error, or without one on purpose. */
+  finished: { readonly error: BusError | undefined } | undefined;
+  readonly #deps: SubscriptionDependencies;
+  readonly #cursors = new Map<string, Cursor>();
+  /** Frames that go first: opened, gaps, what the store gave, heartbeats, the end. */
+  readonly #frames: Uint8Array[] = [];
+  #queue: Cursor[] = [];
+  #readingStore = false;
+  #toCatchUp = 0;
+  #opened = false;
+  #closed = false;
+  #quietSinceMs: number;
+  #retryMs = FIRST_RETRY_MS;
+  readonly #onClose: (graceful: boolean) => void;
+
+  constructor(settings: SubscriptionSettings, deps: SubscriptionDependencies, onClose: (graceful: boolean) => void) {
+    this.settings = settings;
+    this.#deps = deps;
+    this.#onClose = onClose;
+    this.#quietSinceMs = deps.clock.monotonic();
+  }
+
+  get channelKeys(): readonly string[] {
+    return [...this.#cursors.keys()];
+  }
+
+  has(key: string): boolean {
+    return this.#cursors.has(key);
+  }
+
+  /** Starts reading a channel behind `after`; `head` is where its log stood when that was decided. */
+  add(view: ChannelView, tail: ChannelTail, after: number, epoch: number, head: number): void {
+    if (this.#closed || this.#cursors.has(view.name.key)) {
+      this.#deps.hub.release(tail);
+      return;
+    }
+    const cursor: Cursor = {
+      tail,
+      view,
+      after,
+      epoch,
+      announced: after,
+      target: this.#opened ? 0 : head,
+      caughtUp: this.#opened || after >= head,
+      queued: false,
+      reading: false,
+      wake: () => this.#wake(cursor),
+    };
+    if (!cursor.caughtUp) this.#toCatchUp++;
+    tail.listeners.add(cursor);
+    this.#cursors.set(view.name.key, cursor);
+    // Told at once, so that a client that is cut before the first message knows where it stood.
+    if (this.#opened) this.#pushFrame({ positions: [formatPosition(view.name.key, epoch, after)] });
+    if (after < tail.head) this.#wake(cursor);
+  }
+
+  /** Stops reading a channel. Answers how many are left. */
+  remove(key: string): number {
+    const cursor = this.#cursors.get(key);
+    if (cursor !== undefined) {
+      this.#cursors.delete(key);
+      this.#detach(cursor);
+      this.#checkCaughtUp(cursor);
+    }
+    return this.#cursors.size;
+  }
+
+  /** The first response: where the stream stands in every channel, and what it will never get. */
+  open(nodeId: string, gaps: readonly ChannelGap[]): void {
+    this.#opened = true;
+    for (const gap of gaps) this.#deps.gaps(gap.cause).add(1);
+    const positions: string[] = [];
+    for (const [key, { epoch, after }] of this.#cursors) positions.push(formatPosition(key, epoch, after));
+    this.#pushFrame({
+      positions,
+      gaps,
+      opened: { nodeId, agentId: this.settings.agentId, heartbeatMs: this.settings.heartbeatMs },
+      caughtUp: this.#toCatchUp === 0,
+      serverTimeMs: this.#deps.clock.now(),
+    });
+  }
+
+  /** The next finished frame, or undefined: nothing now, `onReady` will tell. */
+  next(): Uint8Array | undefined {
+    const frame = this.#frames.shift() ?? this.#takeLive();
+    if (frame !== undefined) this.#quietSinceMs = this.#deps.clock.monotonic();
+    return frame;
+  }
+
+  /** Called once a second: says that the stream lives, and where it stands, when there was nothing to say. */
+  tick(nowMs: number): void {
+    if (nowMs - this.#quietSinceMs < this.settings.heartbeatMs || this.#frames.length > 0) return;
+    const positions: string[] = [];
+    for (const [key, cursor] of this.#cursors) {
+      if (cursor.announced === cursor.after) continue;
+      cursor.announced = cursor.after;
+      positions.push(formatPosition(key, cursor.epoch, cursor.after));
+    }
+    this.#pushFrame({ positions, serverTimeMs: this.#deps.clock.now() });
+  }
+
+  goAway(graceMs: number): void {
+    if (!this.#closed) this.#pushFrame({ goAwayMs: graceMs });
+  }
+
+  /** Finishes the stream on purpose: what is ready is still delivered, then `end`. */
+  end(reason: EndReason, message: string, channel = ""): void {
+    if (this.#closed || this.finished !== undefined) return;
+    this.#stop();
+    this.#frames.push(this.#deps.codec.frame({ end: { reason, message, channel } }));
+    this.finished = { error: undefined };
+    this.onReady();
+  }
+
+  fail(error: BusError): void {
+    if (this.#closed || this.finished !== undefined) return;
+    this.#stop();
+    this.finished = { error };
+    this.onReady();
+  }
+
+  /** The transport is done with it. Calling it twice is harmless. */
+  close(graceful: boolean): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stop();
+    this.#frames.length = 0;
+    this.#onClose(graceful);
+  }
+
+  #stop(): void {
+    for (const cursor of this.#cursors.values()) this.#detach(cursor);
+    this.#cursors.clear();
+    this.#queue = [];
+  }
+
+  #detach(cursor: Cursor): void {
+    cursor.tail.listeners.delete(cursor);
+    this.#deps.hub.release(cursor.tail);
+  }
+
+  #wake(cursor: Cursor): void {
+    if (!cursor.queued && !cursor.reading) {
+      cursor.queued = true;
+      this.#queue.push(cursor);
+    }
+    this.onReady();
+  }
+
+  #takeLive(): Uint8Array | undefined {
+    while (this.#queue.length > 0) {
+      const cursor = this.#queue[0]!;
+      if (this.#cursors.get(cursor.view.name.key) !== cursor || cursor.after >= cursor.tail.head) {
+        this.#queue.shift();
+        cursor.queued = false;
+        continue;
+      }
+      if (!cursor.tail.covers(cursor.after)) {
+        // One read at a time for each subscription: that bounds what it holds.
+        if (this.#readingStore) return undefined;
+        this.#queue.shift();
+        cursor.queued = false;
+        void this.#readStore(cursor);
+        continue;
+      }
+      const frame = this.#takeFromTail(cursor);
+      if (cursor.after < cursor.tail.head && this.#queue.length > 1) {
+        this.#queue.push(this.#queue.shift()!);
+      }
+      this.#checkCaughtUp(cursor);
+      if (frame !== undefined) return frame;
+      if (this.#frames.length > 0) return this.#frames.shift();
+    }
+    return undefined;
+  }
+
+  #takeFromTail(cursor: Cursor): Uint8Array | undefined {
+    const { agentId, test, echo, maxMessages } = this.settings;
+    const range = cursor.tail.range(cursor.after);
+    const shared =
+      range.open &&
+      test === undefined &&
+      (echo || !range.senders.has(agentId)) &&
+      (maxMessages === 0 || range.count <= maxMessages) &&
+      (range.expiresAtMs === 0 || range.expiresAtMs > this.#deps.clock.now());
+    if (shared) {
+      cursor.after = range.end;
+      cursor.epoch = range.epoch;
+      cursor.announced = range.end;
+      this.#deps.delivered.add(range.count);
+      return range.frame;
+    }
+    return this.#composeFromTail(cursor, range.end);
+  }
+
+  #composeFromTail(cursor: Cursor, end: number): Uint8Array | undefined {
+    const { tail } = cursor;
+    const max = this.settings.maxMessages || Number.POSITIVE_INFINITY;
+    const nowMs = this.#deps.clock.now();
+    const sealed: Uint8Array[] = [];
+    while (cursor.after < end && sealed.length < max) {
+      const entry = tail.entry(cursor.after + 1)!;
+      cursor.after = entry.sequence;
+      cursor.epoch = entry.epoch;
+      if (this.delivers(entry, nowMs)) sealed.push(tail.sealed(entry.sequence));
+    }
+    return sealed.length === 0 ? undefined : this.#frame(cursor, sealed);
+  }
+
+  /** Whether this reader gets the entry: it may see it, wants it, and it is not too late. */
+  delivers(entry: LogEntry, nowMs: number): boolean {
+    const { agentId, test, echo } = this.settings;
+    if (!maySee(entry, agentId)) return false;
+    if (!echo && entry.sender === agentId) return false;
+    if (entry.expiresAtMs !== 0 && entry.expiresAtMs <= nowMs) return false;
+    if (test === undefined) return true;
+    let facets: Facets | undefined;
+    return test(entry, () => {
+      facets ??= this.#deps.codec.facets(entry.body);
+      return facets;
+    });
+  }
+
+  #frame(cursor: Cursor, sealed: readonly Uint8Array[]): Uint8Array {
+    cursor.announced = cursor.after;
+    this.#deps.delivered.add(sealed.length);
+    const position = formatPosition(cursor.view.name.key, cursor.epoch, cursor.after);
+    return this.#deps.codec.frame({ sealed, positions: [position] });
+  }
+
+  async #readStore(cursor: Cursor): Promise<void> {
+    this.#readingStore = true;
+    cursor.reading = true;
+    try {
+      const result = await this.#deps.hub.read(cursor.view, {
+        from: cursor.after,
+        backward: false,
+        maxEntries: Math.min(STORE_ENTRIES, this.settings.maxMessages || STORE_ENTRIES),
+        maxBytes: this.settings.deliveryBytes,
+      });
+      cursor.reading = false;
+      if (this.#isCurrent(cursor)) this.#takeFromStore(cursor, result);
+    } catch (error) {
+      if (!isBusError(error, "STORAGE_UNAVAILABLE")) {
+        this.fail(isBusError(error) ? error : new BusError("INTERNAL", "reading failed", { cause: error }));
+        return;
+      }
+      // The storage is away: the stream stays, and goes on when it is back.
+      this.#retryLater(cursor);
+    } finally {
+      this.#readingStore = false;
+    }
+    if (!this.#closed) this.onReady();
+  }
+
+  #isCurrent(cursor: Cursor): boolean {
+    return !this.#closed && this.#cursors.get(cursor.view.name.key) === cursor;
+  }
+
+  /** What the store gave becomes frames and gaps, in the order of the log. */
+  #takeFromStore(cursor: Cursor, { entries, state, damaged }: ReadResult): void {
+    if (state === undefined || state.incarnation !== cursor.view.incarnation) return;
+    const nowMs = this.#deps.clock.now();
+    const before = cursor.after;
+    let sealing: LogEntry[] = [];
+    const flush = () => {
+      if (sealing.length === 0) return;
+      this.#frames.push(this.#frame(cursor, this.#deps.codec.seal(sealing)));
+      sealing = [];
+    };
+    const skip = (first: number, last: number, cause: ChannelGap["cause"]): boolean => {
+      flush();
+      cursor.after = last;
+      cursor.epoch = epochAt(state.links, last);
+      return this.#gap(cursor, { name: cursor.view.name, first, last, cause });
+    };
+    const holes = [...damaged];
+    if (state.floor > cursor.after + 1 && (entries[0]?.sequence ?? state.head + 1) >= state.floor) {
+      if (!skip(cursor.after + 1, state.floor - 1, "RETENTION")) return;
+    }
+    for (const entry of entries) {
+      while (holes.length > 0 && holes[0]!.first < entry.sequence) {
+        const { first, last } = holes.shift()!;
+        if (last > cursor.after && !skip(Math.max(first, cursor.after + 1), last, "DAMAGED")) return;
+      }
+      cursor.after = entry.sequence;
+      cursor.epoch = entry.epoch;
+      if (this.delivers(entry, nowMs)) sealing.push(entry);
+    }
+    flush();
+    for (const { first, last } of holes) {
+      if (last > cursor.after && !skip(Math.max(first, cursor.after + 1), last, "DAMAGED")) return;
+    }
+    this.#checkCaughtUp(cursor);
+    if (cursor.after >= cursor.tail.head) return;
+    if (cursor.after > before) {
+      this.#retryMs = FIRST_RETRY_MS;
+      this.#wake(cursor);
+    } else this.#retryLater(cursor); // the store is behind what was announced: it will not be for long
+  }
+
+  #retryLater(cursor: Cursor): void {
+    const delayMs = this.#retryMs;
+    this.#retryMs = Math.min(delayMs * 2, MAX_RETRY_MS);
+    cursor.reading = true;
+    this.#deps.clock.after(delayMs, () => {
+      cursor.reading = false;
+      if (this.#isCurrent(cursor)) this.#wake(cursor);
+    });
+  }
+
+  /** Answers whether the stream goes on. */
+  #gap(cursor: Cursor, gap: ChannelGap): boolean {
+    this.#deps.gaps(gap.cause).add(1);
+    if (this.settings.failOnGap) {
+      this.fail(gapError(gap));
+      return false;
+    }
+    cursor.announced = cursor.after;
+    const position = formatPosition(cursor.view.name.key, cursor.epoch, cursor.after);
+    this.#frames.push(this.#deps.codec.frame({ gaps: [gap], positions: [position] }));
+    return true;
+  }
+
+  #checkCaughtUp(cursor: Cursor): void {
+    if (cursor.caughtUp || (cursor.after < cursor.target && this.#cursors.has(cursor.view.name.key))) return;
+    cursor.caughtUp = true;
+    this.#toCatchUp--;
+    if (this.#toCatchUp === 0 && this.#opened) this.#pushFrame({ caughtUp: true });
+  }
+
+  #pushFrame(delivery: Delivery): void {
+    this.#frames.push(this.#deps.codec.frame(delivery));
+    this.onReady();
+  }
+}
+
+export function gapError({ name, first, last, cause }: ChannelGap): BusError {
+  const range = last === 0 ? `from ${first} on` : `${first} to ${last}`;
+  return new BusError("GAP", `${name.key}: messages ${range} cannot be replayed (${cause}) and on_gap is FAIL`);
+}

@@ -1,0 +1,385 @@
+import type { BusOptions } from "../core/bus-options.ts";
+import type { Clock, Stop } from "../core/clock.ts";
+import { epochAt, type GapRange, placeReader } from "../core/epoch-chain.ts";
+import { BusError } from "../core/errors.ts";
+import { compileFilter, type Filter } from "../core/filter.ts";
+import type { Logger } from "../core/logger.ts";
+import type { ChannelGap, MessageCodec } from "../core/message-codec.ts";
+import type { Counter, Meters } from "../core/meters.ts";
+import { type ChannelName, INBOX_ROOM, parseChannelName } from "../core/names.ts";
+import { type ChannelPattern, compileChannelPattern } from "../core/patterns.ts";
+import { type Position, parsePosition } from "../core/position.ts";
+import type { LogState } from "../storage/message-log.ts";
+import type { Hub } from "./hub.ts";
+import type { AgentStream, Agents, ChannelView, Rooms } from "./registry.ts";
+import { gapError, Subscription } from "./subscription.ts";
+
+export type Start =
+  | { readonly kind: "new" }
+  | { readonly kind: "earliest" }
+  | { readonly kind: "last"; readonly count: number }
+  | { readonly kind: "since"; readonly timeMs: number }
+  | { readonly kind: "resume"; readonly positions: readonly string[] };
+
+export interface SubscribeInput {
+  readonly agentId: string;
+  readonly channels: readonly string[];
+  readonly patterns: readonly string[];
+  readonly start: Start;
+  readonly filter: Filter | undefined;
+  readonly echo: boolean;
+  readonly observe: boolean;
+  /** "": not exclusive. */
+  readonly exclusive: string;
+  readonly failOnGap: boolean;
+  readonly maxMessages: number;
+  /** Undefined: as configured. */
+  readonly heartbeatMs: number | undefined;
+}
+
+export interface SubscriptionsDependencies {
+  readonly hub: Hub;
+  readonly rooms: Rooms;
+  readonly agents: Agents;
+  readonly codec: MessageCodec;
+  readonly clock: Clock;
+  readonly options: BusOptions;
+  readonly meters: Meters;
+  readonly logger: Logger;
+}
+
+interface Open {
+  readonly subscription: Subscription;
+  readonly input: SubscribeInput;
+  readonly named: ReadonlySet<string>;
+  readonly patterns: readonly ChannelPattern[];
+  /** Neither channels nor patterns: the inbox and what the agent joined. */
+  readonly ofAgent: boolean;
+  readonly stream: AgentStream | undefined;
+}
+
+const TICK_MS = 1_000;
+/** To find the last n that a reader may see, so many entries for each of them are looked at. */
+const LAST_SCAN_FACTOR = 100;
+
+/** Opens subscriptions and keeps them in step with channels that come and go. */
+export class Subscriptions {
+  readonly #deps: SubscriptionsDependencies;
+  readonly #open = new Map<Subscription, Open>();
+  readonly #exclusive = new Map<string, Open>();
+  readonly #perAgent = new Map<string, number>();
+  readonly #stops: Stop[];
+  readonly #delivered: Counter;
+  #draining: BusError | undefined;
+
+  constructor(deps: SubscriptionsDependencies) {
+    this.#deps = deps;
+    this.#delivered = deps.meters.counter("messages_delivered_total", "Messages handed to subscriptions.");
+    this.#stops = [
+      deps.clock.every(TICK_MS, () => this.#tick()),
+      deps.rooms.onChannel(({ kind, channel }) => {
+        if (kind === "created") this.#channelCreated(channel);
+        else if (kind === "deleted") this.#channelDeleted(channel);
+      }),
+      deps.rooms.onMember(({ joined, agentId, channel }) => {
+        if (joined) this.#memberJoined(agentId, channel);
+        else this.#memberLeft(agentId, channel);
+      }),
+    ];
+    deps.meters.gauge("subscriptions", "Open subscriptions.", () => this.#open.size);
+  }
+
+  /** Messages handed over since the start. */
+  get deliveredCount(): number {
+    return this.#delivered.value;
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /** How many subscriptions read a channel on this node. */
+  readersOf(key: string): number {
+    return this.#deps.hub.readersOf(key);
+  }
+
+  /** Throws BAD_NAME, INBOX_PRIVATE, CHANNEL_NOT_FOUND, BAD_POSITION, TOO_MANY, GAP, STORAGE_UNAVAILABLE, ... */
+  async open(input: SubscribeInput): Promise<Subscription> {
+    if (this.#draining !== undefined) throw this.#draining;
+    const { options, agents } = this.#deps;
+    const names = input.channels.map(parseChannelName);
+    for (const name of names) this.#checkReadable(name, input.agentId);
+    const patterns = input.patterns.map(compileChannelPattern);
+    const resume = input.start.kind === "resume" ? byChannel(input.start.positions) : undefined;
+    await agents.ensure(input.agentId);
+    this.#checkLimits(input.agentId);
+
+    const subscription = this.#make(input);
+    const ofAgent = names.length === 0 && input.patterns.length === 0;
+    const open: Open = {
+      subscription,
+      input,
+      named: new Set(names.map((name) => name.key)),
+      patterns,
+      ofAgent,
+      stream: input.observe
+        ? undefined
+        : agents.openStream(input.agentId, () =>
+            subscription.end("AGENT_GONE", "the agent was disconnected or deleted"),
+          ),
+    };
+    // Known from here on, so that no channel that comes now is missed.
+    this.#register(open);
+    try {
+      const views = await this.#channelsOf(input, names, ofAgent);
+      if (views.length > options.limits.channelsPerSubscription) throw tooManyChannels(options);
+      const gaps: ChannelGap[] = [];
+      for (const placed of await Promise.all(views.map((view) => this.#place(open, view, input.start, resume)))) {
+        if (placed !== undefined) gaps.push(placed);
+      }
+      if (input.failOnGap && gaps.length > 0) throw gapError(gaps[0]!);
+      open.stream?.describe([...input.channels, ...input.patterns].slice(0, 100));
+      subscription.open(options.nodeId, gaps);
+      return subscription;
+    } catch (error) {
+      subscription.close(true);
+      throw error;
+    }
+  }
+
+  /** Says to all streams that the node leaves; new ones are refused. */
+  beginDrain(graceMs: number): void {
+    this.#draining = new BusError("DRAINING", "this node is leaving; connect again");
+    for (const subscription of this.#open.keys()) subscription.goAway(graceMs);
+  }
+
+  endAll(): void {
+    const error = this.#draining ?? new BusError("DRAINING", "this node is leaving; connect again");
+    for (const subscription of [...this.#open.keys()]) subscription.fail(error);
+  }
+
+  close(): void {
+    this.endAll();
+    for (const stop of this.#stops) stop();
+  }
+
+  #make(input: SubscribeInput): Subscription {
+    const { hub, codec, clock, options, meters } = this.#deps;
+    const subscription = new Subscription(
+      {
+        agentId: input.agentId,
+        test: input.filter && compileFilter(input.filter),
+        echo: input.echo,
+        failOnGap: input.failOnGap,
+        maxMessages: input.maxMessages,
+        heartbeatMs: input.heartbeatMs ?? options.heartbeatMs,
+        deliveryBytes: options.limits.deliveryBytes,
+      },
+      {
+        hub,
+        codec,
+        clock,
+        delivered: this.#delivered,
+        gaps: (cause) => meters.counter("gaps_total", "Gaps told to subscriptions.", { cause }),
+      },
+      (graceful) => this.#closed(subscription, graceful),
+    );
+    return subscription;
+  }
+
+  #register(open: Open): void {
+    const { agentId, exclusive } = open.input;
+    this.#open.set(open.subscription, open);
+    this.#perAgent.set(agentId, (this.#perAgent.get(agentId) ?? 0) + 1);
+    if (exclusive === "") return;
+    const slot = `${agentId}\0${exclusive}`;
+    const older = this.#exclusive.get(slot);
+    this.#exclusive.set(slot, open);
+    older?.subscription.end("TAKEN_OVER", `a newer stream of ${agentId} is the exclusive ${exclusive}`);
+  }
+
+  #closed(subscription: Subscription, graceful: boolean): void {
+    const open = this.#open.get(subscription);
+    if (open === undefined) return;
+    const { agentId, exclusive } = open.input;
+    this.#open.delete(subscription);
+    const left = (this.#perAgent.get(agentId) ?? 1) - 1;
+    if (left > 0) this.#perAgent.set(agentId, left);
+    else this.#perAgent.delete(agentId);
+    const slot = `${agentId}\0${exclusive}`;
+    if (this.#exclusive.get(slot) === open) this.#exclusive.delete(slot);
+    open.stream?.close(graceful);
+  }
+
+  #checkReadable(name: ChannelName, agentId: string): void {
+    if (name.room === INBOX_ROOM) {
+      if (name.channel !== agentId) throw new BusError("INBOX_PRIVATE", `${name.key} is read by ${name.channel} alone`);
+    } else if (name.room.startsWith("_") || name.channel.startsWith("_")) {
+      throw new BusError("RESERVED_NAME", `${name.key}: a leading _ is reserved`);
+    }
+  }
+
+  #checkLimits(agentId: string): void {
+    const { subscriptions, subscriptionsPerAgent } = this.#deps.options.limits;
+    if (this.#open.size >= subscriptions) {
+      throw new BusError("TOO_MANY", `this node has ${subscriptions} subscriptions, its limit (limits.subscriptions)`);
+    }
+    if ((this.#perAgent.get(agentId) ?? 0) >= subscriptionsPerAgent) {
+      throw new BusError(
+        "TOO_MANY",
+        `${agentId} has ${subscriptionsPerAgent} subscriptions, the limit (limits.subscriptionsPerAgent)`,
+      );
+    }
+  }
+
+  async #channelsOf(input: SubscribeInput, names: readonly ChannelName[], ofAgent: boolean): Promise<ChannelView[]> {
+    const { rooms } = this.#deps;
+    const views = new Map<string, ChannelView>();
+    for (const name of names) {
+      const view = await (name.room === INBOX_ROOM ? rooms.ensureInbox(name.channel) : rooms.ensureChannel(name));
+      views.set(name.key, view);
+    }
+    for (const pattern of input.patterns) for (const view of rooms.matching(pattern)) views.set(view.name.key, view);
+    if (ofAgent) {
+      const inbox = await rooms.ensureInbox(input.agentId);
+      views.set(inbox.name.key, inbox);
+      for (const view of rooms.joinedBy(input.agentId)) views.set(view.name.key, view);
+    }
+    return [...views.values()];
+  }
+
+  /** Finds where to start in one channel. Answers the gap that the reader must be told. */
+  async #place(
+    { subscription }: Open,
+    view: ChannelView,
+    start: Start,
+    resume: ReadonlyMap<string, Position> | undefined,
+  ): Promise<ChannelGap | undefined> {
+    // Listened to before the log is asked, so that nothing between the two is missed.
+    const tail = this.#deps.hub.attach(view);
+    const placeholder = { wake: () => {} };
+    tail.listeners.add(placeholder);
+    try {
+      let state = await view.log.state(view.name);
+      if (state === undefined || state.incarnation !== view.incarnation) {
+        throw new BusError("CHANNEL_DELETED", `${view.name.key} was deleted meanwhile`);
+      }
+      tail.startAt(state.head);
+      let after = state.head;
+      let gap: GapRange | undefined;
+      if (start.kind === "earliest") after = state.floor - 1;
+      else if (start.kind === "since") after = (await view.log.findTime(view.name, start.timeMs)) - 1;
+      else if (start.kind === "last") after = await this.#afterLast(subscription, view, state, start.count);
+      else if (start.kind === "resume") {
+        const position = resume?.get(view.name.key);
+        if (position === undefined) after = state.floor - 1;
+        else {
+          const placement = placeReader(state, position.epoch, position.sequence);
+          if (placement.rolledBack) state = await view.log.renewEpoch(view.name);
+          ({ after, gap } = placement);
+        }
+      }
+      subscription.add(view, tail, after, epochAt(state.links, after), state.head);
+      return gap && { name: view.name, ...gap };
+    } finally {
+      tail.listeners.delete(placeholder);
+      this.#deps.hub.release(tail);
+    }
+  }
+
+  /** Goes back until so many were found that this reader would get. */
+  async #afterLast(subscription: Subscription, view: ChannelView, state: LogState, count: number): Promise<number> {
+    const { hub, clock, options } = this.#deps;
+    let from = state.head + 1;
+    let left = count;
+    let scans = count * LAST_SCAN_FACTOR;
+    while (left > 0 && from > state.floor && scans > 0) {
+      const { entries } = await hub.read(view, {
+        from,
+        backward: true,
+        maxEntries: Math.min(Math.max(left, 100), 1_000, scans),
+        maxBytes: options.limits.deliveryBytes,
+      });
+      if (entries.length === 0) return state.floor - 1;
+      const nowMs = clock.now();
+      for (const entry of entries) {
+        if (subscription.delivers(entry, nowMs)) left--;
+        from = entry.sequence;
+        if (left === 0) break;
+      }
+      scans -= entries.length;
+    }
+    return from - 1;
+  }
+
+  #channelCreated(view: ChannelView): void {
+    if (view.name.room === INBOX_ROOM) return;
+    const { key } = view.name;
+    for (const open of this.#open.values()) {
+      const { patterns, subscription } = open;
+      if (subscription.has(key) || !patterns.some((pattern) => pattern.matches(view.name))) continue;
+      if (subscription.channelKeys.length >= this.#deps.options.limits.channelsPerSubscription) {
+        subscription.fail(tooManyChannels(this.#deps.options));
+      } else {
+        // What comes to exist is read from its first message.
+        void this.#addLive(open, view, { kind: "earliest" });
+      }
+    }
+  }
+
+  #memberJoined(agentId: string, view: ChannelView): void {
+    for (const open of this.#open.values()) {
+      if (!open.ofAgent || open.input.agentId !== agentId || open.subscription.has(view.name.key)) continue;
+      void this.#addLive(open, view, { kind: "new" });
+    }
+  }
+
+  #memberLeft(agentId: string, view: ChannelView): void {
+    for (const open of this.#open.values()) {
+      if (open.ofAgent && open.input.agentId === agentId) open.subscription.remove(view.name.key);
+    }
+  }
+
+  async #addLive(open: Open, view: ChannelView, start: Start): Promise<void> {
+    try {
+      await this.#place(open, view, start, undefined);
+    } catch (error) {
+      if (error instanceof BusError && error.reason === "CHANNEL_DELETED") return;
+      open.subscription.fail(
+        error instanceof BusError ? error : new BusError("INTERNAL", "opening a channel failed", { cause: error }),
+      );
+    }
+  }
+
+  #channelDeleted(view: ChannelView): void {
+    const { key } = view.name;
+    for (const { subscription, named } of [...this.#open.values()]) {
+      if (!subscription.has(key)) continue;
+      if (named.has(key)) subscription.end("CHANNEL_DELETED", `${key} was deleted`, key);
+      else subscription.remove(key);
+    }
+    this.#deps.hub.drop(key);
+  }
+
+  #tick(): void {
+    const nowMs = this.#deps.clock.monotonic();
+    for (const subscription of this.#open.keys()) subscription.tick(nowMs);
+  }
+}
+
+function byChannel(positions: readonly string[]): Map<string, Position> {
+  const found = new Map<string, Position>();
+  for (const text of positions) {
+    const position = parsePosition(text);
+    found.set(position.name.key, position);
+  }
+  return found;
+}
+
+function tooManyChannels(options: BusOptions): BusError {
+  const { channelsPerSubscription } = options.limits;
+  return new BusError(
+    "TOO_MANY",
+    `the subscription has more than ${channelsPerSubscription} channels (limits.channelsPerSubscription); narrow it`,
+  );
+}

@@ -1,0 +1,4 @@
+import type { RoutingFactory } from "./routing-strategy.ts";
+
+/** Everyone who reads the channel, now and later. */
+export const broadcast: RoutingFactory = () => ({ route: () => null });

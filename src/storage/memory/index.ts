@@ -1,0 +1,1 @@
+export { createMemoryStorage, type MemoryStorageOptions, memoryStorage } from "./memory-storage.ts";

@@ -1,0 +1,131 @@
+import type { EpochLink } from "../../core/epoch-chain.ts";
+import type { LogEntry } from "../../core/message.ts";
+import { newestEpoch } from "../epoch-links.ts";
+import type { AppendRecord, LogState } from "../message-log.ts";
+import { Refusal } from "../refusal.ts";
+import { BodySlab } from "./body-slab.ts";
+
+/** What an entry costs beside its body: objects, strings, its place in the ring. Measured, rounded up. */
+export const ENTRY_OVERHEAD_BYTES = 320;
+
+const FIRST_SLOTS = 16;
+
+export interface LogRingOptions {
+  readonly incarnation: string;
+  /** The log's number in the deduplication window. */
+  readonly scope: number;
+  readonly version: number;
+  readonly links: readonly EpochLink[];
+  /** How many entries it holds; a further one takes the oldest one's place. */
+  readonly ringSize: number;
+}
+
+/** One log: its newest entries, in a ring that grows up to `ringSize`. */
+export class LogRing {
+  readonly incarnation: string;
+  readonly scope: number;
+  readonly refusal = new Refusal();
+  version: number;
+  /** The last sequence that was stored under an older version than `version`. */
+  fencedAt = 0;
+  links: readonly EpochLink[];
+  head = 0;
+  floor = 1;
+  lastAcceptedAtMs = 0;
+  #bodyBytes = 0;
+  readonly #ringSize: number;
+  readonly #slab = new BodySlab();
+  /** The entry of sequence n stands at n modulo the length. */
+  #slots: (LogEntry | undefined)[];
+
+  constructor(options: LogRingOptions) {
+    this.incarnation = options.incarnation;
+    this.scope = options.scope;
+    this.version = options.version;
+    this.links = options.links;
+    this.#ringSize = options.ringSize;
+    this.#slots = new Array(Math.min(FIRST_SLOTS, options.ringSize));
+  }
+
+  get size(): number {
+    return this.head - this.floor + 1;
+  }
+
+  get bodyBytes(): number {
+    return this.#bodyBytes;
+  }
+
+  /** Memory held, as far as `maxBytes` counts it. */
+  get heldBytes(): number {
+    return this.#bodyBytes + this.size * ENTRY_OVERHEAD_BYTES;
+  }
+
+  get state(): LogState {
+    return {
+      incarnation: this.incarnation,
+      version: this.version,
+      head: this.head,
+      floor: this.floor,
+      links: this.links,
+      sizeBytes: this.#bodyBytes,
+    };
+  }
+
+  /** The retained entry of this sequence. */
+  at(sequence: number): LogEntry {
+    return this.#slots[sequence % this.#slots.length]!;
+  }
+
+  /** Appends; the oldest entries go where the ring is full. */
+  push(records: readonly AppendRecord[], bodyBytes: number, acceptedAtMs: number): void {
+    const epoch = newestEpoch(this.links);
+    this.#slab.reserve(bodyBytes);
+    for (let i = 0; i < records.length; i++) {
+      const record = records[i]!;
+      if (this.size === this.#slots.length) this.#makeRoom();
+      const sequence = ++this.head;
+      this.#slots[sequence % this.#slots.length] = {
+        sequence,
+        epoch,
+        acceptedAtMs,
+        expiresAtMs: record.timeToLiveMs > 0 ? acceptedAtMs + record.timeToLiveMs : 0,
+        id: record.id,
+        sender: record.sender,
+        audience: record.audience,
+        body: this.#slab.copy(record.body),
+      };
+      this.#bodyBytes += record.body.byteLength;
+    }
+    this.lastAcceptedAtMs = acceptedAtMs;
+  }
+
+  dropOldest(): void {
+    const at = this.floor % this.#slots.length;
+    this.#bodyBytes -= this.#slots[at]!.body.byteLength;
+    this.#slots[at] = undefined;
+    this.floor++;
+  }
+
+  /** The first retained sequence accepted at or after this time; head + 1 when there is none. */
+  findTime(timeMs: number): number {
+    let low = this.floor;
+    let high = this.head + 1;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (this.at(middle).acceptedAtMs >= timeMs) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  #makeRoom(): void {
+    if (this.#slots.length === this.#ringSize) {
+      this.dropOldest();
+      return;
+    }
+    const grown: (LogEntry | undefined)[] = new Array(Math.min(this.#slots.length * 2, this.#ringSize));
+    for (let sequence = this.floor; sequence <= this.head; sequence++)
+      grown[sequence % grown.length] = this.at(sequence);
+    this.#slots = grown;
+  }
+}
