@@ -3,6 +3,7 @@ import { type Bus, createBus } from "./bus/bus.ts";
 import { DeclaredRooms } from "./bus/declared-rooms.ts";
 import { Traffic } from "./bus/traffic.ts";
 import { busOptions, storageOptions } from "./config/bus-settings.ts";
+import { isLoopbackAddress } from "./config/check-together.ts";
 import type { Config } from "./config/load-config.ts";
 import type { Logger } from "./core/logger.ts";
 import { createLogger } from "./observability/logger.ts";
@@ -19,6 +20,7 @@ import { createServer, type ServerAddress } from "./server/server.ts";
 import { createSystemRandom, systemClock } from "./server/system-clock.ts";
 import { readTlsMaterial } from "./server/tls-material.ts";
 import { StorageRegistry } from "./storage/factory.ts";
+import { fileStorage } from "./storage/file/index.ts";
 import { createMemoryStorage, memoryStorage } from "./storage/memory/index.ts";
 import { createMessageCodec } from "./wire/message-codec.ts";
 
@@ -52,7 +54,7 @@ export interface BusNode {
 
 /** The kinds of storage that come with the bus. */
 export function builtInStorages(): StorageRegistry {
-  return new StorageRegistry().register("memory", memoryStorage);
+  return new StorageRegistry().register("memory", memoryStorage).register("file", fileStorage);
 }
 
 /** Starts a node and resolves once it serves. Rejects when the storage cannot be opened or the port is taken. */
@@ -125,8 +127,8 @@ export async function startNode(options: NodeOptions): Promise<BusNode> {
   const server = createServer({
     ...listener,
     ...(tls === undefined ? {} : { tls: readTlsMaterial(tls) }),
-    // Where no key is asked for, the name under which a page calls is all that keeps strangers out.
-    checkHost: !authenticator.required || listener.allowedHosts.length > 0,
+    // On loopback the name under which a page calls is all that keeps strangers out (DNS rebinding).
+    checkHost: isLoopbackAddress(listener.host) || listener.allowedHosts.length > 0,
     endpoints: createEndpoints({
       node: config.node,
       version,

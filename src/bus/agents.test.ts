@@ -11,16 +11,36 @@ import type { AgentEvent, AgentQuery } from "./registry.ts";
 const refused = (reason: Reason) => (error: unknown) => isBusError(error, reason);
 const profile = (part: Partial<AgentProfile> = {}): AgentProfile => ({ ...EMPTY_PROFILE, ...part });
 const able = (...names: string[]) => names.map((name) => ({ name, description: "", inputSchema: "" }));
-const select = (part: Partial<Selection>): Selection => ({ kinds: [], labels: {}, capabilities: [], limit: 0, ...part });
+const select = (part: Partial<Selection>): Selection => ({
+  kinds: [],
+  labels: {},
+  capabilities: [],
+  limit: 0,
+  ...part,
+});
 const query = (part: Partial<AgentQuery>): AgentQuery => ({
-  kinds: [], states: [], group: "", capabilities: [], labels: {}, after: "", limit: 100, ...part,
+  kinds: [],
+  states: [],
+  group: "",
+  capabilities: [],
+  labels: {},
+  after: "",
+  limit: 100,
+  ...part,
 });
 
 describe("agents", () => {
   it("S3-FR-008 S3-K.2: are registered with their profile, changed in parts and found again after a restart", async () => {
     const backend = createBackend("durable");
     const { agents, clock } = await openNode(backend);
-    const full = profile({ kind: "HUMAN", screenName: "Alice", avatar: "http://a", personality: "calm", clientId: "c1", groups: ["team"] });
+    const full = profile({
+      kind: "HUMAN",
+      screenName: "Alice",
+      avatar: "http://a",
+      personality: "calm",
+      clientId: "c1",
+      groups: ["team"],
+    });
     const { agent, created } = await agents.register("alice", full);
     assert.equal(created, true);
     assert.deepEqual([agent.record.screenName, agent.record.createdAtMs, agent.version], ["Alice", clock.now(), 1]);
@@ -36,7 +56,9 @@ describe("agents", () => {
   it("are registered implicitly by use, once, and properly later", async () => {
     const { agents } = await openNode();
     const events: string[] = [];
-    agents.onChange(({ kind, agent }: AgentEvent) => events.push(`${kind} ${agent.record.agentId} ${agent.record.implicit}`));
+    agents.onChange(({ kind, agent }: AgentEvent) =>
+      events.push(`${kind} ${agent.record.agentId} ${agent.record.implicit}`),
+    );
     const [a, b] = await Promise.all([agents.ensure("bob"), agents.ensure("bob")]);
     assert.equal(a, b);
     assert.equal(agents.ensure("bob"), a, "no promise when nothing is to do");
@@ -72,8 +94,14 @@ describe("agents", () => {
 
   it("S0-2.1.3b: are found by group, kind, labels and capabilities, and no longer when those change", async () => {
     const { agents } = await openNode();
-    await agents.register("a", profile({ kind: "AI_AGENT", groups: ["g"], capabilities: able("x"), labels: { t: "1" } }));
-    await agents.register("b", profile({ kind: "AI_AGENT", groups: ["g", "h"], capabilities: able("x", "y"), labels: { t: "2" } }));
+    await agents.register(
+      "a",
+      profile({ kind: "AI_AGENT", groups: ["g"], capabilities: able("x"), labels: { t: "1" } }),
+    );
+    await agents.register(
+      "b",
+      profile({ kind: "AI_AGENT", groups: ["g", "h"], capabilities: able("x", "y"), labels: { t: "2" } }),
+    );
     await agents.register("c", profile({ kind: "HUMAN", capabilities: able("y") }));
     assert.deepEqual(agents.inGroup("g"), ["a", "b"]);
     assert.deepEqual(agents.inGroup("none"), []);
@@ -91,7 +119,8 @@ describe("agents", () => {
 
   it("are listed by id, page by page, by what they are and whether they are here", async () => {
     const { agents } = await openNode();
-    for (const id of ["c", "a", "d", "b"]) await agents.register(id, profile({ groups: id < "c" ? ["g"] : [], labels: { id } }));
+    for (const id of ["c", "a", "d", "b"])
+      await agents.register(id, profile({ groups: id < "c" ? ["g"] : [], labels: { id } }));
     agents.openStream("b", () => {});
     const ids = (part: Partial<AgentQuery>) => agents.list(query(part)).map((agent) => agent.record.agentId);
     assert.deepEqual(ids({ limit: 2 }), ["a", "b"]);
@@ -134,7 +163,10 @@ describe("agents", () => {
     await node.close();
     assert.equal(clock.pending, 0, "every timer is stopped");
     const again = await openNode(backend);
-    assert.deepEqual([again.agents.connectedAtMs("alice"), again.agents.lastActivityAtMs("alice")], [connectedAt, touchedAt]);
+    assert.deepEqual(
+      [again.agents.connectedAtMs("alice"), again.agents.lastActivityAtMs("alice")],
+      [connectedAt, touchedAt],
+    );
     assert.equal(again.agents.get("alice")?.version, 1, "the profile did not change");
   });
 
@@ -164,9 +196,15 @@ describe("what the janitor looks after", () => {
     agents.openStream("here", () => {});
     const inbox = await rooms.ensureInbox("mail");
     await inbox.log.append({
-      name: inbox.name, incarnation: inbox.incarnation, version: inbox.version, dedupWindowMs: 1_000, records: [textRecord("hello")],
+      name: inbox.name,
+      incarnation: inbox.incarnation,
+      version: inbox.version,
+      dedupWindowMs: 1_000,
+      records: [textRecord("hello")],
     });
     await rooms.ensureInbox("idle");
+    const forgotten: string[] = [];
+    agents.onChange(({ kind, agent }) => kind === "DELETED" && forgotten.push(agent.record.agentId));
     clock.advance(IDLE - 1);
     agents.touch("busy");
     await node.cleanUp();
@@ -174,8 +212,23 @@ describe("what the janitor looks after", () => {
     clock.advance(2);
     await node.cleanUp();
     const left = agents.list(query({})).map((agent) => agent.record.agentId);
-    assert.deepEqual(left, ["busy", "here", "mail", "registered"]);
+    assert.deepEqual([left, forgotten], [["busy", "here", "mail", "registered"], ["idle"]]);
     assert.deepEqual([rooms.joinedBy("idle"), rooms.channel(inboxOf("idle").key)], [[], undefined]);
+  });
+
+  it("a message that comes in while an agent is being forgotten brings it back, with the message", async () => {
+    const node = await openNode(undefined, options);
+    const { agents, rooms, clock } = node;
+    await agents.ensure("late");
+    const { name, incarnation, version, log } = await rooms.ensureInbox("late");
+    agents.onChange(({ kind }) => {
+      if (kind !== "DELETED") return;
+      void log.append({ name, incarnation, version, dedupWindowMs: 1_000, records: [textRecord("hello")] });
+    });
+    clock.advance(2 * IDLE);
+    await node.cleanUp();
+    assert.equal(agents.get("late")?.record.implicit, true);
+    assert.equal((await rooms.channel(name.key)?.log.state(name))?.head, 1);
   });
 
   it("a restart does not make a busy agent look idle", async () => {
@@ -210,11 +263,17 @@ describe("what the janitor looks after", () => {
   it("retention, of every channel, by its own timer", async () => {
     const { rooms, clock } = await openNode(undefined, options);
     const { channel } = await rooms.createChannel(
-      { name: channelName("science", "explore"), description: "", metadata: {}, config: { retention: { maxMessages: 2 } } },
+      {
+        name: channelName("science", "explore"),
+        description: "",
+        metadata: {},
+        config: { retention: { maxMessages: 2 } },
+      },
       true,
     );
     const { name, incarnation, version, log } = channel;
-    for (const text of ["1", "2", "3"]) await log.append({ name, incarnation, version, dedupWindowMs: 1, records: [textRecord(text)] });
+    for (const text of ["1", "2", "3"])
+      await log.append({ name, incarnation, version, dedupWindowMs: 1, records: [textRecord(text)] });
     clock.advance(options.cleanupIntervalMs);
     await waitUntil(async () => (await log.state(name))?.floor === 2);
     clock.advance(8 * 86_400_000);

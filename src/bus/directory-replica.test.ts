@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setImmediate as immediate } from "node:timers/promises";
 import { afterEach, describe, it } from "vitest";
 import { createBackend, recordingLogger } from "../../test/support/registry-fixture.ts";
 import { waitUntil } from "../../test/support/wait.ts";
@@ -16,7 +17,15 @@ async function node(backend = createBackend("shared"), parts: { directory?: Dire
   const changes: RecordChange[] = [];
   const { storage, clock } = backend;
   const replica = await DirectoryReplica.load(
-    { directory: storage.directory, doorbell: storage.doorbell, clock, log: recordingLogger([]), shared: true, kinds: ["thing"], ...parts },
+    {
+      directory: storage.directory,
+      doorbell: storage.doorbell,
+      clock,
+      log: recordingLogger([]),
+      shared: true,
+      kinds: ["thing"],
+      ...parts,
+    },
     (change) => changes.push(change),
   );
   open.push(replica);
@@ -66,7 +75,14 @@ describe("the directory's replica", () => {
     await waitUntil(() => b.n() === 2);
     await a.replica.remove(key("n"));
     await waitUntil(() => b.n() === undefined);
-    assert.deepEqual(b.changes.map(({ before, after }) => [before?.version, after?.version]), [[undefined, 1], [1, 2], [2, undefined]]);
+    assert.deepEqual(
+      b.changes.map(({ before, after }) => [before?.version, after?.version]),
+      [
+        [undefined, 1],
+        [1, 2],
+        [2, undefined],
+      ],
+    );
   });
 
   it("knows it at the next poll when the ring was lost", async () => {
@@ -84,18 +100,22 @@ describe("the directory's replica", () => {
 
   it("never lets an old answer overwrite a newer one", async () => {
     const backend = createBackend("shared");
+    const asked = Promise.withResolvers<void>();
     const gate = Promise.withResolvers<void>();
     const slow: Directory = {
       ...methods(backend.storage.directory),
-      async get(asked) {
-        const old = await backend.storage.directory.get(asked);
+      async get(key) {
+        const old = await backend.storage.directory.get(key);
+        asked.resolve();
         await gate.promise;
         return old;
       },
     };
     const { replica, count, n } = await node(backend, { directory: slow });
     const read = replica.refresh(key("n")); // sees nothing, answers late
+    await asked.promise;
     const written = count();
+    await immediate(); // a write that does not wait for the read is through by now
     gate.resolve();
     await Promise.all([read, written]);
     assert.equal(n(), 1);

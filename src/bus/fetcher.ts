@@ -68,7 +68,7 @@ export class Fetcher {
   /** Throws CHANNEL_NOT_FOUND, MESSAGE_NOT_FOUND, INBOX_PRIVATE, BAD_POSITION, STORAGE_UNAVAILABLE, ... */
   async fetch(input: FetchInput, signal: AbortSignal): Promise<FetchOutcome> {
     const position = input.start.kind === "position" ? parsePosition(input.start.position) : undefined;
-    const view = this.#channel(input, position);
+    const view = await this.#ready(this.#channel(input, position));
     const place = await this.#place(view, input, position);
     let outcome = await this.#scan(view, input, place);
     const deadlineMs = this.#deps.clock.monotonic() + input.waitMs;
@@ -88,7 +88,7 @@ export class Fetcher {
     which: { readonly position: string } | { readonly id: string },
   ): Promise<{ readonly sealed: Uint8Array; readonly position: string }> {
     const position = "position" in which ? parsePosition(which.position) : undefined;
-    const view = this.#channel(input, position);
+    const view = await this.#ready(this.#channel(input, position));
     const sequence = "id" in which ? await view.log.findId(view.name, which.id) : position!.sequence;
     const label = "id" in which ? `id ${quote(which.id)}` : `position ${quote(which.position)}`;
     const missing = () => new BusError("MESSAGE_NOT_FOUND", `${label}: no such message, or not for ${input.agentId}`);
@@ -119,6 +119,15 @@ export class Fetcher {
     const view = this.#deps.rooms.channel(name.key);
     if (view === undefined) throw new BusError("CHANNEL_NOT_FOUND", `there is no channel ${name.key}`);
     return view;
+  }
+
+  /** A crash may have left the channel without its log: it gets one now. */
+  async #ready(view: ChannelView): Promise<ChannelView> {
+    const state = await view.log.state(view.name);
+    if (state?.incarnation === view.incarnation) return view;
+    const reloaded = await this.#deps.rooms.reload(view.name);
+    if (reloaded === undefined) throw new BusError("CHANNEL_NOT_FOUND", `there is no channel ${view.name.key}`);
+    return reloaded;
   }
 
   async #state(view: ChannelView): Promise<LogState> {

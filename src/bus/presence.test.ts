@@ -18,7 +18,13 @@ function open() {
     leaseMs: LEASE,
     onState: (agentId) => states.push(presence.state(agentId)),
   });
-  return { clock, lines, states, presence, logged: () => lines.map(({ level, fields, text }) => `${level} ${text} (${fields["cause"]})`) };
+  return {
+    clock,
+    lines,
+    states,
+    presence,
+    logged: () => lines.map(({ level, fields, text }) => `${level} ${text} (${fields["cause"]})`),
+  };
 }
 
 const noEnd = () => {};
@@ -27,7 +33,10 @@ describe("presence", () => {
   it("S1-7.2: the log says who came and who went, and why", () => {
     const { presence, logged, lines } = open();
     presence.openStream("alice", noEnd).close(true);
-    assert.deepEqual(logged(), ["info Agent alice connected (stream opened)", "info Agent alice disconnected (stream closed)"]);
+    assert.deepEqual(logged(), [
+      "info Agent alice connected (stream opened)",
+      "info Agent alice disconnected (stream closed)",
+    ]);
     assert.equal(lines[0]?.fields["agentId"], "alice");
   });
 
@@ -87,7 +96,9 @@ describe("presence", () => {
   it("disconnect ends every stream, once, and the agent is offline before they hear of it", () => {
     const { presence, clock, states } = open();
     const heard: string[] = [];
-    const streams: AgentStream[] = ["a", "b"].map((name) => presence.openStream("alice", () => heard.push(`${name} ${presence.state("alice")}`)));
+    const streams: AgentStream[] = ["a", "b"].map((name) =>
+      presence.openStream("alice", () => heard.push(`${name} ${presence.state("alice")}`)),
+    );
     presence.openStream("alice", () => {
       throw new Error("broken");
     });

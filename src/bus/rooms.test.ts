@@ -9,13 +9,37 @@ import type { ChannelView, NewChannel, NewRoom, RoomChange } from "./registry.ts
 
 const explore = channelName("science", "explore");
 const refused = (reason: Reason) => (error: unknown) => isBusError(error, reason);
-const room = (part: Partial<NewRoom> = {}): NewRoom => ({ room: "science", description: "", metadata: {}, defaults: {}, ...part });
-const channel = (part: Partial<NewChannel> = {}): NewChannel => ({ name: explore, description: "", metadata: {}, config: {}, ...part });
+const room = (part: Partial<NewRoom> = {}): NewRoom => ({
+  room: "science",
+  description: "",
+  metadata: {},
+  defaults: {},
+  ...part,
+});
+const channel = (part: Partial<NewChannel> = {}): NewChannel => ({
+  name: explore,
+  description: "",
+  metadata: {},
+  config: {},
+  ...part,
+});
 const routing = (part: Partial<RoutingConfig>): RoutingConfig => ({
-  strategy: "BROADCAST", allowSenderRecipients: true, recipients: undefined, capabilities: [], limit: 0, custom: "", ...part,
+  strategy: "BROADCAST",
+  allowSenderRecipients: true,
+  recipients: undefined,
+  capabilities: [],
+  limit: 0,
+  custom: "",
+  ...part,
 });
 const append = (view: ChannelView, text: string) =>
-  view.log.append({ name: view.name, incarnation: view.incarnation, version: view.version, dedupWindowMs: 1_000, records: [textRecord(text)] });
+  view.log.append({
+    name: view.name,
+    incarnation: view.incarnation,
+    version: view.version,
+    dedupWindowMs: 1_000,
+    records: [textRecord(text)],
+  });
 
 describe("rooms and channels on demand", () => {
   it("S3-K.3 S3-K.4: come to be when they are used, once, with the server's defaults", async () => {
@@ -58,7 +82,8 @@ describe("rooms and channels on demand", () => {
     const failed = outcomes.filter((outcome) => outcome.status === "rejected");
     assert.deepEqual({ ...rooms.counts }, { rooms: 3, channels: 10 }, "every place is taken, and none twice");
     assert.equal(failed.length, 14);
-    for (const { reason } of failed) assert.ok(isBusError(reason, "TOO_MANY") && /limits\.(rooms|channels)/.test(reason.message));
+    for (const { reason } of failed)
+      assert.ok(isBusError(reason, "TOO_MANY") && /limits\.(rooms|channels)/.test(reason.message));
   });
 });
 
@@ -88,7 +113,10 @@ describe("creating", () => {
     const { channel: view } = await rooms.createChannel(channel({ config: { retention: { maxMessages: 3 } } }), false);
     assert.deepEqual(view.config.retention, { maxAgeMs: 604_800_000, maxMessages: 3, maxBytes: 1_000 });
     assert.equal(view.config.maxMembers, 7);
-    const { channel: big } = await rooms.createChannel(channel({ name: channelName("science", "big"), config: { maxMembers: 1_000 } }), false);
+    const { channel: big } = await rooms.createChannel(
+      channel({ name: channelName("science", "big"), config: { maxMembers: 1_000 } }),
+      false,
+    );
     assert.equal(big.config.maxMembers, 50, "the server's limit holds");
   });
 
@@ -96,13 +124,19 @@ describe("creating", () => {
     const { rooms } = await openNode();
     const custom = { routing: routing({ strategy: "CUSTOM", custom: "nope" }) };
     await assert.rejects(rooms.createRoom(room({ defaults: custom })), refused("UNKNOWN_STRATEGY"));
-    await assert.rejects(rooms.createChannel(channel({ config: { routing: routing({ strategy: "SUBGROUP" }) } }), true), refused("INVALID_FIELD"));
+    await assert.rejects(
+      rooms.createChannel(channel({ config: { routing: routing({ strategy: "SUBGROUP" }) } }), true),
+      refused("INVALID_FIELD"),
+    );
     assert.deepEqual({ ...rooms.counts }, { rooms: 0, channels: 0 });
   });
 
   it("what the storage cannot reach is DURABILITY_UNAVAILABLE; what it can decides the default and the log", async () => {
     const memory = await openNode();
-    await assert.rejects(memory.rooms.createChannel(channel({ config: { durability: "STORED" } }), true), refused("DURABILITY_UNAVAILABLE"));
+    await assert.rejects(
+      memory.rooms.createChannel(channel({ config: { durability: "STORED" } }), true),
+      refused("DURABILITY_UNAVAILABLE"),
+    );
     assert.equal((await memory.rooms.ensureChannel(explore)).config.durability, "VOLATILE");
 
     const backend = createBackend("durable");
@@ -110,11 +144,17 @@ describe("creating", () => {
     const stored = await rooms.ensureChannel(explore);
     assert.equal(stored.config.durability, "STORED");
     assert.equal(stored.log, backend.storage.log);
-    const { channel: fleeting } = await rooms.createChannel(channel({ name: channelName("science", "x"), config: { durability: "VOLATILE" } }), false);
+    const { channel: fleeting } = await rooms.createChannel(
+      channel({ name: channelName("science", "x"), config: { durability: "VOLATILE" } }),
+      false,
+    );
     assert.notEqual(fleeting.log, backend.storage.log);
     await rooms.createRoom(room({ room: "chat", defaults: { durability: "VOLATILE" } }));
     assert.equal((await rooms.ensureChannel(channelName("chat", "y"))).config.durability, "VOLATILE");
-    await assert.rejects(openNode(createBackend(), { channelDefaults: { ...stored.config, durability: "SYNCED" } }), refused("DURABILITY_UNAVAILABLE"));
+    await assert.rejects(
+      openNode(createBackend(), { channelDefaults: { ...stored.config, durability: "SYNCED" } }),
+      refused("DURABILITY_UNAVAILABLE"),
+    );
   });
 
   it("heals a channel whose log was never made: the crash came between record and log", async () => {
@@ -144,7 +184,11 @@ describe("changing", () => {
     const before = await rooms.ensureChannel(explore);
     await append(before, "1");
     await append(before, "2");
-    const { channel: after, sequence, epoch } = await rooms.updateChannel(explore, { config: { routing: routing({ strategy: "ROUND_ROBIN" }) } });
+    const {
+      channel: after,
+      sequence,
+      epoch,
+    } = await rooms.updateChannel(explore, { config: { routing: routing({ strategy: "ROUND_ROBIN" }) } });
     assert.equal(sequence, 2);
     assert.equal(epoch, (await after.log.state(explore))?.links[0]?.epoch);
     assert.ok(after.version > before.version && after.strategy !== before.strategy);
@@ -158,10 +202,18 @@ describe("changing", () => {
     const { rooms } = await openNode();
     const plain = await rooms.ensureChannel(explore);
     const own = channelName("science", "own");
-    await rooms.createChannel(channel({ name: own, config: { routing: routing({ allowSenderRecipients: false }) } }), false);
+    await rooms.createChannel(
+      channel({ name: own, config: { routing: routing({ allowSenderRecipients: false }) } }),
+      false,
+    );
     await append(plain, "1");
-    const { effective, room: view } = await rooms.updateRoom("science", { defaults: { routing: routing({ strategy: "CAPABILITY" }) } });
-    assert.deepEqual(effective.map(({ key, sequence }) => [key, sequence]), [[explore.key, 1]]);
+    const { effective, room: view } = await rooms.updateRoom("science", {
+      defaults: { routing: routing({ strategy: "CAPABILITY" }) },
+    });
+    assert.deepEqual(
+      effective.map(({ key, sequence }) => [key, sequence]),
+      [[explore.key, 1]],
+    );
     assert.equal(view.version, 2);
     assert.equal((await append(plain, "2")).kind, "stale");
     assert.equal(rooms.channel(explore.key)?.config.routing.strategy, "CAPABILITY");
@@ -171,7 +223,10 @@ describe("changing", () => {
   it("keeps a strategy, and whose turn it is, when something else changes", async () => {
     const { rooms } = await openNode();
     const { strategy } = await rooms.ensureChannel(explore);
-    const { channel: described } = await rooms.updateChannel(explore, { description: "new", config: { maxMembers: 3 } });
+    const { channel: described } = await rooms.updateChannel(explore, {
+      description: "new",
+      config: { maxMembers: 3 },
+    });
     assert.equal(described.strategy, strategy);
     await rooms.updateRoom("science", { description: "new" });
     assert.equal(rooms.channel(explore.key)?.strategy, strategy);
@@ -182,7 +237,10 @@ describe("changing", () => {
     await rooms.createRoom(room({ autoCreateChannels: false, defaults: { maxMembers: 4 } }));
     await rooms.createChannel(channel({ config: { maxMembers: 2 } }), false);
     assert.equal((await rooms.updateChannel(explore, { config: { maxMembers: null } })).channel.config.maxMembers, 4);
-    const { room: view } = await rooms.updateRoom("science", { defaults: { maxMembers: null }, autoCreateChannels: null });
+    const { room: view } = await rooms.updateRoom("science", {
+      defaults: { maxMembers: null },
+      autoCreateChannels: null,
+    });
     assert.deepEqual([view.record.defaults, view.record.autoCreateChannels], [{}, undefined]);
     assert.equal(rooms.channel(explore.key)?.config.maxMembers, 10_000);
   });
@@ -258,10 +316,18 @@ describe("deleting", () => {
     await rooms.leave("alice", explore);
     await rooms.deleteRoom("science", true);
     assert.deepEqual(changes, [
-      "CHANNEL_CREATED explore", "MEMBER_JOINED explore alice", "CHANNEL_UPDATED explore", "ROOM_UPDATED",
-      "MEMBER_LEFT explore alice", "CHANNEL_DELETED explore", "ROOM_DELETED",
+      "CHANNEL_CREATED explore",
+      "MEMBER_JOINED explore alice",
+      "CHANNEL_UPDATED explore",
+      "ROOM_UPDATED",
+      "MEMBER_LEFT explore alice",
+      "CHANNEL_DELETED explore",
+      "ROOM_DELETED",
     ]);
-    assert.deepEqual(events, ["created", "updated", "updated", "deleted"].map((kind) => `${kind} ${explore.key}`));
+    assert.deepEqual(
+      events,
+      ["created", "updated", "updated", "deleted"].map((kind) => `${kind} ${explore.key}`),
+    );
   });
 });
 
@@ -302,13 +368,22 @@ describe("members", () => {
     for (const id of ["bob", "alice", "alice", "carol"]) await rooms.join(id, explore);
     assert.deepEqual([await rooms.leave("carol", explore), await rooms.leave("carol", explore)], [true, false]);
     assert.deepEqual(told, ["bob true", "alice true", "carol true", "carol false"]);
-    assert.deepEqual((await rooms.listMembers(explore, "", 10)).map((member) => member.agentId), ["alice", "bob"]);
-    assert.deepEqual((await rooms.listMembers(explore, "alice", 10)).map((member) => member.agentId), ["bob"]);
+    assert.deepEqual(
+      (await rooms.listMembers(explore, "", 10)).map((member) => member.agentId),
+      ["alice", "bob"],
+    );
+    assert.deepEqual(
+      (await rooms.listMembers(explore, "alice", 10)).map((member) => member.agentId),
+      ["bob"],
+    );
     await assert.rejects(rooms.leave("bob", channelName("science", "none")), refused("CHANNEL_NOT_FOUND"));
 
     const again = await openNode(backend);
     assert.deepEqual([...again.rooms.channel(explore.key)!.members].sort(), ["alice", "bob"]);
-    assert.deepEqual(again.rooms.joinedBy("bob").map((view) => view.name.key), [explore.key]);
+    assert.deepEqual(
+      again.rooms.joinedBy("bob").map((view) => view.name.key),
+      [explore.key],
+    );
     assert.equal(again.agents.state("bob"), "OFFLINE", "presence does not outlive it");
   });
 });
@@ -329,10 +404,20 @@ describe("finding", () => {
     assert.deepEqual(keys(rooms.matching("**:general")), ["chat:general", "science.lab:general", "science:general"]);
     assert.equal(rooms.matching("**").length, 5);
     assert.throws(() => rooms.matching("_inbox:*"), refused("BAD_NAME"));
-    assert.deepEqual(rooms.listRooms({ pattern: "science.*", after: "", limit: 9 }).map((view) => view.record.room), ["science.lab"]);
-    assert.deepEqual(rooms.listRooms({ pattern: "", after: "science", limit: 1 }).map((view) => view.record.room), ["science.lab"]);
-    assert.deepEqual(keys(rooms.listChannels({ room: "science", pattern: "", after: "science:explore", limit: 9 })), ["science:general"]);
-    assert.deepEqual(keys(rooms.listChannels({ room: "science", pattern: "**:explore", after: "", limit: 9 })), ["science:explore"]);
+    assert.deepEqual(
+      rooms.listRooms({ pattern: "science.*", after: "", limit: 9 }).map((view) => view.record.room),
+      ["science.lab"],
+    );
+    assert.deepEqual(
+      rooms.listRooms({ pattern: "", after: "science", limit: 1 }).map((view) => view.record.room),
+      ["science.lab"],
+    );
+    assert.deepEqual(keys(rooms.listChannels({ room: "science", pattern: "", after: "science:explore", limit: 9 })), [
+      "science:general",
+    ]);
+    assert.deepEqual(keys(rooms.listChannels({ room: "science", pattern: "**:explore", after: "", limit: 9 })), [
+      "science:explore",
+    ]);
   });
 
   it("an inbox is made for agents that exist, routed to its agent alone", async () => {
@@ -356,7 +441,11 @@ describe("two nodes", () => {
     const a = await node();
     const b = await openNode(a.backend, { autoCreateChannels: false });
     const created = await a.rooms.ensureChannel(explore);
-    assert.equal((await b.rooms.ensureChannel(explore)).incarnation, created.incarnation, "though its ring may still be on its way");
+    assert.equal(
+      (await b.rooms.ensureChannel(explore)).incarnation,
+      created.incarnation,
+      "though its ring may still be on its way",
+    );
     await a.rooms.updateChannel(explore, { config: { routing: routing({ strategy: "ROUND_ROBIN" }) } });
     await waitUntil(() => b.rooms.channel(explore.key)?.config.routing.strategy === "ROUND_ROBIN");
     assert.equal(b.rooms.channel(explore.key)?.version, a.rooms.channel(explore.key)?.version);
@@ -370,11 +459,15 @@ describe("two nodes", () => {
     const a = await node();
     const b = await openNode(a.backend);
     const names: ChannelName[] = Array.from({ length: 10 }, (_, i) => channelName("r", `c${i}`));
-    const pairs = await Promise.all(names.map(async (name) => [await a.rooms.ensureChannel(name), await b.rooms.ensureChannel(name)] as const));
-    const raced = await Promise.all(names.map(async (_, i) => {
-      const name = channelName("r", `raced${i}`);
-      return Promise.all([a.rooms.ensureChannel(name), b.rooms.ensureChannel(name)]);
-    }));
+    const pairs = await Promise.all(
+      names.map(async (name) => [await a.rooms.ensureChannel(name), await b.rooms.ensureChannel(name)] as const),
+    );
+    const raced = await Promise.all(
+      names.map(async (_, i) => {
+        const name = channelName("r", `raced${i}`);
+        return Promise.all([a.rooms.ensureChannel(name), b.rooms.ensureChannel(name)]);
+      }),
+    );
     for (const [left, right] of [...pairs, ...raced]) assert.equal(left.incarnation, right.incarnation);
   });
 

@@ -23,9 +23,15 @@ it("SortedIds agrees with a set that is sorted when asked", () => {
       const withPrefix = sorted.filter((one) => one.startsWith(prefix));
       assert.equal(ids.countWithPrefix(prefix), withPrefix.length);
       assert.deepEqual([...ids.from("", prefix)], withPrefix);
-      assert.deepEqual([...ids.from(after)], sorted.filter((one) => one > after));
+      assert.deepEqual(
+        [...ids.from(after)],
+        sorted.filter((one) => one > after),
+      );
       if (after.startsWith(prefix)) {
-        assert.deepEqual([...ids.from(after, prefix)], withPrefix.filter((one) => one > after));
+        assert.deepEqual(
+          [...ids.from(after, prefix)],
+          withPrefix.filter((one) => one > after),
+        );
       }
     }),
   );

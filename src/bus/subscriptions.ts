@@ -250,7 +250,7 @@ export class Subscriptions {
 
   /** Finds where to start in one channel. Answers the gap that the reader must be told. */
   async #place(
-    { subscription }: Open,
+    { subscription, named }: Open,
     view: ChannelView,
     start: Start,
     resume: ReadonlyMap<string, Position> | undefined,
@@ -261,7 +261,13 @@ export class Subscriptions {
     tail.listeners.add(placeholder);
     try {
       let state = await view.log.state(view.name);
-      if (state === undefined || state.incarnation !== view.incarnation) {
+      if (state?.incarnation !== view.incarnation) {
+        // A crash may have left the channel without its log; else it was deleted this very moment.
+        await this.#deps.rooms.reload(view.name);
+        state = await view.log.state(view.name);
+      }
+      if (state?.incarnation !== view.incarnation) {
+        if (!named.has(view.name.key)) return undefined;
         throw new BusError("CHANNEL_DELETED", `${view.name.key} was deleted meanwhile`);
       }
       tail.startAt(state.head);

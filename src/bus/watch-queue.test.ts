@@ -11,7 +11,9 @@ describe("a watcher's queue", () => {
     for (const n of [1, 2, 3]) queue.push(n);
     queue.finish();
     queue.push(4);
-    assert.deepEqual(await Array.fromAsync(queue.batches(never)), [[1, 2], [3]]);
+    const batches: (readonly number[])[] = [];
+    for await (const batch of queue.batches(never)) batches.push(batch);
+    assert.deepEqual(batches, [[1, 2], [3]]);
   });
 
   it("wakes a reader that waits", async () => {

@@ -40,7 +40,7 @@ function faultAt(inputs: ConfigInputs, path: string): ConfigFault {
 }
 
 describe("loadConfig", () => {
-  it("S3-FR-001: needs nothing, and then listens on loopback and gives the bus its defaults", () => {
+  it("needs nothing, and then listens on loopback and gives the bus its defaults", () => {
     const config = loadConfig();
     assert.equal(config.server.host, "127.0.0.1");
     assert.equal(config.server.port, 7400);
@@ -179,7 +179,7 @@ describe("values that must fit each other", () => {
     ]);
   });
 
-  it("S1-4.2d: refuses a CUSTOM strategy without its name", () => {
+  it("refuses a CUSTOM strategy without its name", () => {
     faultAt({ overrides: { channelDefaults: { routing: { strategy: "CUSTOM" } } } }, "channelDefaults.routing.custom");
     faultAt(
       { overrides: { channelDefaults: { routing: { strategy: "SUBGROUP" } } } },
@@ -189,7 +189,7 @@ describe("values that must fit each other", () => {
 });
 
 describe("rooms and storage", () => {
-  it("S3-K.3: declares rooms and channels, and leaves unset what is unset", () => {
+  it("declares rooms and channels, and leaves unset what is unset", () => {
     const rooms = loadConfig({
       overrides: {
         rooms: [{ room: "lab.science", channels: [{ channel: "explore", config: { retention: { maxAge: "1h" } } }] }],
@@ -208,7 +208,7 @@ describe("rooms and storage", () => {
     ]);
   });
 
-  it("S0-2.1.4: gives each storage its own options", () => {
+  it("gives each storage its own options", () => {
     const of = (url: string) => storageOptions(loadConfig({ overrides: { storage: { url, options: { a: 1 } } } }));
     assert.deepEqual(of("memory:"), { ringSize: 10_000, maxBytes: 536_870_912 });
     assert.deepEqual(of("file:./data"), { maxBytes: 68_719_476_736 });

@@ -54,7 +54,9 @@ export const serverSchema = z
       .describe("Listen beyond loopback without API keys: everyone who reaches the port may act for every agent."),
     drain: duration("0s", "10m")
       .prefault("10s")
-      .describe("How long calls may go on after SIGTERM before their streams are ended."),
+      .describe(
+        "How long calls may go on after SIGTERM before their streams are ended. What is still open 2 s later is cut.",
+      ),
     maxConnections: count(1, 1_000_000)
       .default(20_000)
       .describe("TCP connections at the same time; more are closed at once."),

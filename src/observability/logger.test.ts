@@ -9,7 +9,7 @@ function logTo(options: LoggerOptions & { isTTY?: boolean } = {}) {
 }
 
 describe("logger", () => {
-  it("S1-7: writes one JSON object a line, with level, time, fields and text", () => {
+  it("writes one JSON object a line, with level, time, fields and text", () => {
     const { log, lines } = logTo({ fields: { node: "n1" } });
     log.info({ port: 7400 }, "listening");
     const entry = JSON.parse(lines[0] as string) as Record<string, unknown>;

@@ -5,7 +5,7 @@ import { createMeters } from "./meters.ts";
 const quiet = { process: false };
 
 describe("meters", () => {
-  it("S1-7.3: shows counters, gauges and histograms in the text format", async () => {
+  it("shows counters, gauges and histograms in the text format", async () => {
     const meters = createMeters(quiet);
     meters.counter("events_published_total", "Published.", { code: "OK" }).add(3);
     meters.gauge("connections", "Open.", () => 2);
@@ -52,7 +52,7 @@ describe("meters", () => {
     assert.deepEqual(series?.buckets, { "1": 50, "2": 100, "4": 100, "+Inf": 100 });
   });
 
-  it("S4-9a: offers the well-known names without the prefix when asked, and no others", async () => {
+  it("offers the well-known names without the prefix when asked, and no others", async () => {
     const meters = createMeters({ ...quiet, compat: true });
     meters.counter("events_published_total", "Published.").add(2);
     meters.counter("connections_total", "Connections.").add(1);
@@ -62,7 +62,7 @@ describe("meters", () => {
     assert.doesNotMatch(text, /^connections_total/m);
   });
 
-  it("S4-9b: has 10 ms and 50 ms among the default buckets", async () => {
+  it("has 10 ms and 50 ms among the default buckets", async () => {
     const meters = createMeters(quiet);
     meters.histogram("event_processing_duration_seconds", "Processing.").observe(0.03);
     const text = await meters.text();

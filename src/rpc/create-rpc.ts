@@ -17,6 +17,7 @@ import { createBusHandlers } from "./bus-handlers.ts";
 import { identityOf } from "./call-identity.ts";
 import { CallMeter } from "./call-meter.ts";
 import { createCallers } from "./callers.ts";
+import { toConnectError } from "./error-status.ts";
 import { createFastPath, type FastPath } from "./fast-path.ts";
 import { createInterceptors } from "./interceptors.ts";
 import { OpenLines } from "./open-lines.ts";
@@ -97,6 +98,7 @@ export function createRpc(options: RpcOptions): Rpc {
     });
   };
 
+  const shutdown = new AbortController();
   return {
     fastPath: createFastPath({ bus, callers, validator, meter, lines }),
     onRequest: connectNodeAdapter({
@@ -108,6 +110,7 @@ export function createRpc(options: RpcOptions): Rpc {
         logger: bus.logger,
         isPublic: (service) => !ours.has(service),
       }),
+      shutdownSignal: shutdown.signal,
       // Else each batch would be compressed for each reader.
       acceptCompression: [],
       readMaxBytes: limits.requestBytes,
@@ -121,6 +124,8 @@ export function createRpc(options: RpcOptions): Rpc {
     endAll(error) {
       bus.subscriptions.endAll();
       lines.failAll(error);
+      // Watches and whatever else still runs.
+      shutdown.abort(toConnectError(error));
     },
   };
 }

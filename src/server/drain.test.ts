@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { ServerHttp2Stream } from "node:http2";
 import { describe, it } from "vitest";
+import { call, openSession, openSocket, readAll, startServer } from "../../test/support/in-process-server.ts";
 import { waitUntil } from "../../test/support/wait.ts";
 import { type DrainSteps, runDrain } from "./drain.ts";
-import { call, openSession, openSocket, readAll, startServer } from "./test-server.ts";
 
 const RPC = { ":method": "POST", ":path": "/agentbus.v1.BusService/Subscribe" };
 
@@ -98,17 +98,24 @@ describe("drain", () => {
       },
     });
     const request = "GET /a.B/C HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    const [begun, idle] = [await openSocket(port), await openSocket(port)];
-    const [begunText, idleText] = [readAll(begun), readAll(idle)];
-    idle.write(request);
+    const clients = await Promise.all([openSocket(port), openSocket(port), openSocket(port), openSocket(port)]);
+    const [silent, idle, begun, lasting] = clients.map(readAll);
+    clients[1]?.write(request);
     await waitUntil(() => answers.length === 1);
     answers[0]?.();
-    begun.write(request);
+    clients[2]?.write(request);
     await waitUntil(() => answers.length === 2 && server.calls === 1);
+    clients[3]?.write(request);
+    await waitUntil(() => answers.length === 3 && server.connections === 4);
     const drained = server.drain(3_600_000);
-    assert.match(await idleText, /late/);
+    // One call lasts, so none of these waits for the end of the grace.
+    assert.equal(await silent, "");
+    assert.match((await idle) as string, /late/);
     answers[1]?.();
-    assert.match(await begunText, /late/);
+    assert.match((await begun) as string, /late/);
+    assert.equal(server.calls, 1);
+    answers[2]?.();
+    assert.match((await lasting) as string, /late/);
     await drained;
   });
 

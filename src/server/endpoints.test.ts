@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
+import { call, openSession, startServer } from "../../test/support/in-process-server.ts";
 import { createApiKey, createApiKeyAuthenticator } from "./api-keys.ts";
 import { bannerText } from "./banner.ts";
-import { call, openSession, startServer } from "./test-server.ts";
 
 const admin = createApiKey();
 const plain = createApiKey();

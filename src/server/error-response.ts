@@ -50,8 +50,13 @@ export function respondJson(
 export function respond(response: AnyResponse, status: number, headers: OutgoingHttpHeaders, body: string): void {
   // The two classes agree on these calls, but not their types.
   const http1 = response as ServerResponse;
-  http1.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body), "cache-control": "no-store" });
-  http1.end(http1.req.method === "HEAD" ? "" : body);
+  const all = { ...headers, "content-length": Buffer.byteLength(body), "cache-control": "no-store" };
+  http1.statusCode = status;
+  for (const [name, value] of Object.entries(all)) http1.setHeader(name, value as string);
+  // No writeHead before, and no body: then HTTP/2 sends a single frame that ends the stream. A gRPC client finds the status
+  // of a call in its first headers only if they are the last.
+  if (body === "" || http1.req.method === "HEAD") http1.end();
+  else http1.end(body);
 }
 
 function toConnectError(error: BusError): ConnectError {

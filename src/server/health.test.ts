@@ -24,7 +24,7 @@ function setUp(authorize?: (authorization: string | undefined) => void) {
 const fails = (promise: Promise<unknown>) => promise.then(() => assert.fail("it was answered"), ConnectError.from);
 
 describe("grpc.health.v1", () => {
-  it("S2-I.2: answers for the server and each service", async () => {
+  it("answers for the server and each service", async () => {
     const { state, client, problems } = setUp();
     assert.equal((await client.check({})).status, Status.NOT_SERVING);
     state.serving();

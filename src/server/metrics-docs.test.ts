@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "vitest";
+import { startServer } from "../../test/support/in-process-server.ts";
 import { COMPAT_NAMES } from "../observability/meters.ts";
-import { startServer } from "./test-server.ts";
 
 const page = readFileSync(new URL("../../docs/metrics.md", import.meta.url), "utf8");
 
@@ -18,7 +18,7 @@ describe("docs/metrics.md", () => {
     assert.deepEqual([...documented("Server")].sort(), meters.names());
   });
 
-  it("S4-9a: lists the names that are offered without prefix", () => {
+  it("lists the names that are offered without prefix", () => {
     for (const name of COMPAT_NAMES) assert.ok(page.includes(`\`${name}\``), name);
   });
 });

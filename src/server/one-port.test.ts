@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { constants } from "node:http2";
 import { describe, it } from "vitest";
+import { call, metric, openSession, openSocket, readAll, startServer } from "../../test/support/in-process-server.ts";
 import { waitUntil } from "../../test/support/wait.ts";
 import type { ServerOptions } from "./server.ts";
-import { call, metric, openSession, openSocket, readAll, startServer } from "./test-server.ts";
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const EMPTY_SETTINGS = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);

@@ -62,10 +62,8 @@ function sniff(socket: Socket, { prefaceTimeoutMs, onHttp1, onHttp2 }: OnePortOp
     clearTimeout(timer);
     socket.removeListener("readable", onReadable);
     socket.unshift(seen);
-    if (isHttp2) return onHttp2(socket);
-    // As Node's own HTTP server has it: who sent FIN after a request still gets the response.
-    socket.allowHalfOpen = true;
-    onHttp1(socket);
+    if (isHttp2) onHttp2(socket);
+    else onHttp1(socket);
   });
 }
 

@@ -37,7 +37,7 @@ describe.each([
   ["v1", ServerReflection],
   ["v1alpha", V1Alpha as unknown as typeof ServerReflection],
 ])("grpc.reflection.%s", (_version, service) => {
-  it("U-5: lists services and finds them", async () => {
+  it("lists services and finds them", async () => {
     const [list, found] = await ask(
       service,
       { case: "listServices", value: "" },

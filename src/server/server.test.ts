@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
-import { describe, it } from "vitest";
+import { Client, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { describe, it, onTestFinished } from "vitest";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
-import { call, metric, openSession, startServer } from "./test-server.ts";
+import { call, metric, openSession, SILENT, startServer } from "../../test/support/in-process-server.ts";
 
 const RPC = { ":method": "POST", ":path": "/agentbus.v1.BusService/Publish" };
 
@@ -92,6 +93,20 @@ describe("refusals", () => {
     assert.equal(await metric(meters, 'agentbus_requests_refused_total{cause="origin"}'), 4);
   });
 
+  it("reach grpc-js, which reads a status in the headers only when they end the stream", async () => {
+    const { port } = await startServer();
+    const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+    onTestFinished(() => client.close());
+    const metadata = new Metadata();
+    metadata.set("origin", "https://evil.example");
+    const error = await new Promise<ServiceError | null>((resolve) => {
+      const bytes = (value: Buffer) => value;
+      client.makeUnaryRequest("/grpc.health.v1.Health/Check", bytes, bytes, Buffer.alloc(0), metadata, resolve);
+    });
+    assert.equal(error?.code, status.PERMISSION_DENIED);
+    assert.match(error?.details ?? "", /Origin header/);
+  });
+
   it("let go of a call whose request was not read", async () => {
     const { url, server } = await startServer();
     const session = await openSession(url);
@@ -118,6 +133,22 @@ describe("refusals", () => {
     assert.equal(allowed.headers.get("access-control-allow-methods"), "POST, GET");
     assert.equal(allowed.headers.get("access-control-max-age"), "7200");
     assert.equal((await ask("https://evil.example")).status, 403);
+  });
+});
+
+describe("a handler that throws", () => {
+  it("costs its own call alone", async () => {
+    const fail = () => {
+      throw new Error("broken");
+    };
+    const logged: string[] = [];
+    const log = { ...SILENT, error: (_fields: object, text: string) => void logged.push(text) };
+    const { url } = await startServer({ onHttp2Stream: fail, onHttp1: fail, log });
+    const session = await openSession(url);
+    await assert.rejects(call(session, RPC), { code: "ERR_HTTP2_STREAM_ERROR" });
+    await assert.rejects(fetch(`${url}${RPC[":path"]}`));
+    assert.deepEqual(logged, ["a handler threw", "a handler threw"]);
+    await new Promise((resolve) => session.ping(resolve));
   });
 });
 

@@ -1,16 +1,18 @@
 import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
 import {
+  constants,
   createServer as createHttp2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from "node:http2";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
 import { BusError } from "../core/errors.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Meters } from "../core/meters.ts";
 import { Calls } from "./calls.ts";
+import { Connections } from "./connections.ts";
 import { runDrain } from "./drain.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { type AnyRequest, type AnyResponse, respondError } from "./error-response.ts";
@@ -93,11 +95,9 @@ export function createServer(options: ServerOptions): Server {
   const { endpoints, onHttp2Stream, onHttp1, onRequest, health, meters, log } = options;
   const guard = createGuard(options);
   const calls = new Calls();
-  const sockets = new Set<Socket>();
-  /** Connections that have not shown their protocol. */
-  const undecided = new Set<Socket>();
   let address: ServerAddress | undefined;
   let draining: Promise<void> | undefined;
+  let listened = false;
 
   const refusedHost = meters.counter("requests_refused_total", "Requests refused by the guard.", { cause: "host" });
   const refusedOrigin = meters.counter("requests_refused_total", "Requests refused by the guard.", { cause: "origin" });
@@ -105,7 +105,7 @@ export function createServer(options: ServerOptions): Server {
   const http2Connections = meters.counter("connections_total", "Connections that spoke.", { protocol: "http2" });
   const dropped = meters.counter("connections_dropped_total", "Connections over server.maxConnections.");
   const unresponsive = meters.counter("connections_unresponsive_total", "Connections cut for not answering a PING.");
-  meters.gauge("connections", "Open TCP connections.", () => sockets.size);
+  meters.gauge("connections", "Open TCP connections.", () => connections.size);
   meters.gauge("calls_in_flight", "Calls that run, streams included.", () => calls.active);
 
   const http1 = createHttp1Server({
@@ -114,17 +114,26 @@ export function createServer(options: ServerOptions): Server {
     keepAliveTimeout: options.keepAliveTimeoutMs,
     // How exactly the first two are kept; Node's 30 s would make 10 s of them 40.
     connectionsCheckingInterval: Math.max(10, Math.min(5_000, options.headersTimeoutMs / 2)),
-    // Else a request with `Upgrade: h2c`, which curl and Java send, is answered 400 instead of in HTTP/1.1.
-    shouldUpgradeCallback: () => false,
   });
   // A server that never listens tracks no connections, and so keeps no timeouts.
   http1.emit("listening");
   http1.on("request", (request, response) => {
     calls.opened();
-    response.once("close", calls.closed);
+    response.once("close", onHttp1Closed);
     if (draining !== undefined) response.setHeader("connection", "close");
-    handle(request, response);
+    try {
+      handle(request, response);
+    } catch (error) {
+      log.error({ error, path: request.url }, "a handler threw");
+      response.destroy();
+    }
   });
+
+  function onHttp1Closed(): void {
+    calls.closed();
+    // A response that was begun before the drain did not say `connection: close`. It is idle a moment later.
+    if (draining !== undefined) setImmediate(() => http1.closeIdleConnections());
+  }
 
   const http2 = createHttp2Server(http2Options(options.maxStreamsPerConnection));
   const sessions = trackSessions(http2, { ...options, onUnresponsive: () => unresponsive.add(1) });
@@ -136,12 +145,17 @@ export function createServer(options: ServerOptions): Server {
     calls.opened();
     stream.once("close", calls.closed);
     stream.on("error", ignore); // A broken stream closes, and that is what calls look at.
-    if (onHttp2Stream !== undefined) {
-      const verdict = guard.check(headers[":method"], headers);
-      const mayBeFast = verdict.kind === "allowed" && verdict.corsHeaders === undefined;
-      if (mayBeFast && onHttp2Stream(stream, headers, rawHeaders)) return;
+    try {
+      if (onHttp2Stream !== undefined) {
+        const verdict = guard.check(headers[":method"], headers);
+        const mayBeFast = verdict.kind === "allowed" && verdict.corsHeaders === undefined;
+        if (mayBeFast && onHttp2Stream(stream, headers, rawHeaders)) return;
+      }
+      toRequest.call(http2, stream, headers, flags, rawHeaders);
+    } catch (error) {
+      log.error({ error, path: headers[":path"] }, "a handler threw");
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     }
-    toRequest.call(http2, stream, headers, flags, rawHeaders);
   });
 
   function handle(request: AnyRequest, response: AnyResponse): void {
@@ -167,56 +181,29 @@ export function createServer(options: ServerOptions): Server {
     ...options,
     keepAliveMs: options.pingIntervalMs,
     onHttp1: (socket) => {
-      undecided.delete(socket);
+      connections.decided(socket);
       http1Connections.add(1);
       http1.emit("connection", socket);
       socket.resume();
     },
     onHttp2: (socket) => {
-      undecided.delete(socket);
+      connections.decided(socket);
       http2Connections.add(1);
       http2.emit("connection", socket);
     },
   });
+  const connections = new Connections(front, options.tls !== undefined);
   front.maxConnections = options.maxConnections;
-  front.on("connection", (socket) => {
-    sockets.add(socket);
-    socket.once("close", () => {
-      sockets.delete(socket);
-      tellClosed();
-    });
-  });
-  front.on(options.tls === undefined ? "connection" : "secureConnection", (socket: Socket) => {
-    undecided.add(socket);
-    socket.once("close", () => undecided.delete(socket));
-  });
   front.on("drop", () => dropped.add(1));
   front.on("tlsClientError", (error: Error) => log.debug({ error }, "TLS handshake failed"));
 
-  const { promise: closed, resolve: resolveClosed } = Promise.withResolvers<void>();
-  let stopped = false;
-  front.once("close", () => {
-    stopped = true;
-    tellClosed();
-  });
-
-  /** Under TLS the listener is closed a moment before the last connection is. */
-  function tellClosed(): void {
-    if (stopped && sockets.size === 0) resolveClosed();
-  }
-
-  function destroyConnections(): void {
-    for (const socket of sockets) socket.destroy();
-  }
-
-  /** `server.close()` of a server that never listened is an error, not an end. */
+  /** Answers when no connection is left. */
   function stopListening(): Promise<void> {
     address = undefined;
     // It only listens in name, but its timer of timeouts runs until it is closed.
     http1.close();
-    if (!front.listening) return Promise.resolve();
-    front.close();
-    return closed;
+    if (front.listening) front.close();
+    return listened ? connections.closed : Promise.resolve();
   }
 
   return {
@@ -224,7 +211,7 @@ export function createServer(options: ServerOptions): Server {
       return address;
     },
     get connections() {
-      return sockets.size;
+      return connections.size;
     },
     get calls() {
       return calls.active;
@@ -234,6 +221,7 @@ export function createServer(options: ServerOptions): Server {
         front.once("error", reject);
         front.listen({ host: options.host, port: options.port }, () => {
           front.removeListener("error", reject);
+          listened = true;
           front.on("error", (error) => log.error({ error }, "the listener failed"));
           address = addressOf(front.address() as AddressInfo, options.tls !== undefined);
           resolve(address);
@@ -241,13 +229,13 @@ export function createServer(options: ServerOptions): Server {
       });
     },
     drain(graceMs) {
-      let ended = closed;
+      let ended = connections.closed;
       draining ??= runDrain(
         {
           notServing: () => health.draining(),
           stopAccepting: () => {
             ended = stopListening();
-            for (const socket of undecided) socket.destroy();
+            connections.destroyUndecided();
             http1.closeIdleConnections();
           },
           goAway: () => options.onDrain?.(),
@@ -255,11 +243,9 @@ export function createServer(options: ServerOptions): Server {
           abortStreams: () => options.onAbort?.(new BusError("DRAINING", "the node is leaving: connect again")),
           closeConnections: () => {
             for (const session of sessions) session.close();
-            // Responses that were begun before the drain do not say `connection: close`.
-            void calls.quiet().then(() => setImmediate(() => http1.closeIdleConnections()));
           },
           closed: () => ended,
-          destroyConnections,
+          destroyConnections: () => connections.destroyAll(),
         },
         graceMs,
       );
@@ -268,7 +254,7 @@ export function createServer(options: ServerOptions): Server {
     async close() {
       health.draining();
       const ended = stopListening();
-      destroyConnections();
+      connections.destroyAll();
       await ended;
     },
   };

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { connect } from "node:tls";
 import { afterAll, beforeAll, describe, it } from "vitest";
+import { call, openSession, openSocket, readAll, startServer } from "../../test/support/in-process-server.ts";
 import type { ServerOptions } from "./server.ts";
-import { call, openSession, openSocket, readAll, startServer } from "./test-server.ts";
 import { readTlsMaterial, type TlsMaterial } from "./tls-material.ts";
 
 let folder: string;

@@ -1,0 +1,1 @@
+export { createFileStorage, type FileStorageOptions, fileStorage } from "./file-storage.ts";
