@@ -9,6 +9,7 @@ import type { Doorbell } from "../storage/doorbell.ts";
 import { DirectoryReplica, type RecordChange } from "./directory-replica.ts";
 
 const key = (id: string): RecordKey => ({ kind: "thing", parent: "p", id });
+const DEAF: Doorbell = { ring: () => {}, listen: () => () => {} };
 const open: DirectoryReplica[] = [];
 afterEach(() => open.splice(0).forEach((replica) => void replica.close()));
 
@@ -87,8 +88,7 @@ describe("the directory's replica", () => {
 
   it("knows it at the next poll when the ring was lost", async () => {
     const backend = createBackend("shared");
-    const deaf = { ring: () => {}, listen: () => () => {} };
-    const [a, b] = [await node(backend), await node(backend, { doorbell: deaf })];
+    const [a, b] = [await node(backend), await node(backend, { doorbell: DEAF })];
     await a.replica.write(key("old"), () => ({}));
     backend.clock.advance(30_000);
     await waitUntil(() => b.replica.get(key("old")));
@@ -111,7 +111,7 @@ describe("the directory's replica", () => {
         return old;
       },
     };
-    const { replica, count, n } = await node(backend, { directory: slow });
+    const { replica, count, n } = await node(backend, { directory: slow, doorbell: DEAF });
     const read = replica.refresh(key("n")); // sees nothing, answers late
     await asked.promise;
     const written = count();

@@ -85,6 +85,11 @@ export class Hub {
     this.#attached.delete(key);
   }
 
+  /** Whether anyone reads the channel live: else what is stored needs not be told. */
+  isRead(view: ChannelView): boolean {
+    return this.#attached.has(view.name.key);
+  }
+
   /** Entries were stored by this node. */
   appended(view: ChannelView, entries: readonly LogEntry[]): void {
     const attached = this.#attached.get(view.name.key);

@@ -40,7 +40,7 @@ export function route(
 }
 
 /** One atomic step of the store: all of the batch, or nothing. */
-export function append(channel: ChannelView, records: readonly AppendRecord[]): Promise<AppendOutcome> {
+export function append(channel: ChannelView, records: readonly AppendRecord[]): AppendOutcome | Promise<AppendOutcome> {
   const batch: AppendBatch = {
     name: channel.name,
     incarnation: channel.incarnation,
@@ -58,6 +58,7 @@ export function deliver(
   appended: readonly AppendedEntry[],
   hub: Hub,
 ): void {
+  if (!hub.isRead(channel)) return;
   const entries: LogEntry[] = [];
   for (let i = 0; i < appended.length; i++) {
     const { sequence, epoch, acceptedAtMs, duplicate } = appended[i]!;

@@ -9,12 +9,13 @@ import { channelName, checkName, INBOX_ROOM, quote } from "../core/names.ts";
 import { formatPosition } from "../core/position.ts";
 import type { Durability } from "../core/room.ts";
 import { Turns } from "../routing/turns.ts";
-import type { AppendedEntry, AppendRecord } from "../storage/message-log.ts";
+import type { AppendedEntry, AppendOutcome, AppendRecord } from "../storage/message-log.ts";
 import { Hops } from "./hops.ts";
 import type { Hub } from "./hub.ts";
 import { append, deliver, route, validate } from "./publish-stages.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import type { Agents, ChannelView, Rooms } from "./registry.ts";
+import { Retention } from "./retention.ts";
 
 export interface PublishInput {
   readonly agentId: string;
@@ -53,10 +54,18 @@ export interface PublisherDependencies {
 
 /** Everything that is decided before the store is asked. */
 export interface Prepared {
+  readonly startedMs: number;
+  /** When everything before routing was done. */
+  readonly readyMs: number;
   readonly sender: string;
   readonly drafts: readonly Draft[];
   readonly hopCounts: readonly number[];
   readonly channel: ChannelView;
+}
+
+interface Routed {
+  readonly records: readonly AppendRecord[];
+  readonly routedMs: number;
 }
 
 /** A channel whose configuration changes all the time would keep a publish from ever being routed right. */
@@ -78,6 +87,7 @@ export class Publisher {
   readonly #reactionRates: RateLimiter;
   readonly #logged = new RateLimiter("log", LOGGED_PER_SECOND, LOGGED_AT_ONCE);
   readonly #hops: Hops;
+  readonly #retention: Retention;
   readonly #turns = new Map<string, Turns>();
   readonly #stages: Readonly<Record<"validate" | "route" | "append" | "deliver", Histogram>>;
   readonly #duration: Histogram;
@@ -91,6 +101,7 @@ export class Publisher {
     this.#deps = deps;
     this.#rates = new RateLimiter("limits.senderRate", limits.senderRate, limits.senderBurst);
     this.#reactionRates = new RateLimiter("limits.reactionRate", limits.reactionRate, limits.reactionBurst);
+    this.#retention = new Retention(deps.logger);
     this.#hops = new Hops(hub, rooms, codec, limits.maxHops);
     const stage = (name: string) =>
       meters.histogram("stage_duration_seconds", "Time of one batch in one stage of publishing.", { stage: name });
@@ -125,15 +136,9 @@ export class Publisher {
    * All of the messages are stored, in order, or the promise is rejected and none is (or, for STORAGE_UNAVAILABLE,
    * nobody knows: the same again with the same keys is safe).
    */
-  publish(input: PublishInput): Promise<PublishOutcome> {
-    const startedMs = this.#deps.clock.monotonic();
-    try {
-      const prepared = this.prepare(input);
-      if (prepared instanceof Promise) return prepared.then((ready) => this.store(ready, startedMs));
-      return this.store(prepared, startedMs);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  async publish(input: PublishInput): Promise<PublishOutcome> {
+    const prepared = this.prepare(input);
+    return await this.store(prepared instanceof Promise ? await prepared : prepared);
   }
 
   /**
@@ -162,24 +167,28 @@ export class Publisher {
       });
     }
     const drafts = validate(input.messages, limits.batchMessages, codec);
-    this.#takeRates(input.agentId, drafts);
-    this.#stages.validate.observe((clock.monotonic() - startedMs) / 1_000);
+    this.#takeRates(input.agentId, drafts, startedMs);
+    const readyMs = clock.monotonic();
+    this.#stages.validate.observe((readyMs - startedMs) / 1_000);
 
     const target = this.#target(input, drafts);
     const channel = this.#deps.rooms.channel(target.key);
     if (channel !== undefined && agents.get(input.agentId) !== undefined) {
       const hopCounts = this.#hops.count(drafts);
-      if (!(hopCounts instanceof Promise)) return { sender: input.agentId, drafts, hopCounts, channel };
+      if (!(hopCounts instanceof Promise)) {
+        return { sender: input.agentId, drafts, hopCounts, channel, startedMs, readyMs };
+      }
     }
-    return this.#prepareSlowly(input, target, drafts);
+    return this.#prepareSlowly(input, target, drafts, startedMs);
   }
 
   async #prepareSlowly(
     { agentId }: PublishInput,
     target: ReturnType<typeof channelName>,
     drafts: readonly Draft[],
+    startedMs: number,
   ): Promise<Prepared> {
-    const { rooms, agents } = this.#deps;
+    const { rooms, agents, clock } = this.#deps;
     const hopCounts = await this.#hops.count(drafts);
     // Before anything is created for it: a publish that names somebody unknown leaves no trace.
     drafts.forEach((draft, index) => {
@@ -191,7 +200,7 @@ export class Publisher {
     const channel = await (target.room === INBOX_ROOM
       ? rooms.ensureInbox(target.channel)
       : rooms.ensureChannel(target));
-    return { sender: agentId, drafts, hopCounts, channel };
+    return { sender: agentId, drafts, hopCounts, channel, startedMs, readyMs: clock.monotonic() };
   }
 
   /** Where the batch goes: the channel it names, or the inbox of the only agent in `to`. */
@@ -213,68 +222,126 @@ export class Publisher {
     return channelName(INBOX_ROOM, recipient!);
   }
 
-  #takeRates(sender: string, drafts: readonly Draft[]): void {
-    const nowMs = this.#deps.clock.monotonic();
+  #takeRates(sender: string, drafts: readonly Draft[], nowMs: number): void {
     let reactions = 0;
     for (const draft of drafts) if (draft.causation !== "") reactions++;
     this.#rates.take(sender, drafts.length, nowMs);
     this.#reactionRates.take(sender, reactions, nowMs);
   }
 
-  /** Route, append, deliver. Batches handed over in order are stored in order. */
-  async store(prepared: Prepared, startedMs = this.#deps.clock.monotonic()): Promise<PublishOutcome> {
-    const { sender, drafts, hopCounts } = prepared;
-    const { clock } = this.#deps;
+  /**
+   * Route, append, deliver. Batches handed over in order are stored in order. Answers at once when the log does; may
+   * throw as well as reject.
+   */
+  store(prepared: Prepared): PublishOutcome | Promise<PublishOutcome> {
+    try {
+      const { channel } = prepared;
+      const routed = this.#route(channel, prepared, prepared.readyMs);
+      const outcome = append(channel, routed.records);
+      if (outcome instanceof Promise || outcome.kind !== "appended") return this.#storeSlowly(prepared, routed, outcome);
+      return this.#stored(prepared, channel, routed, outcome.entries);
+    } catch (error) {
+      throw this.#failed(prepared.sender, error);
+    }
+  }
+
+  /** Waits for the log, and routes again when the channel changed meanwhile. */
+  async #storeSlowly(
+    prepared: Prepared,
+    first: Routed,
+    pending: AppendOutcome | Promise<AppendOutcome>,
+  ): Promise<PublishOutcome> {
     let { channel } = prepared;
+    let routed = first;
+    let appending = pending;
     this.#pending++;
     try {
       for (let attempt = 0; attempt < MAX_REROUTES; attempt++) {
-        const records = this.#route(channel, drafts, hopCounts, sender);
-        const appendedAtMs = clock.monotonic();
-        const outcome = await append(channel, records);
-        const doneMs = clock.monotonic();
-        this.#stages.append.observe((doneMs - appendedAtMs) / 1_000);
-        if (outcome.kind === "appended") {
-          deliver(channel, records, outcome.entries, this.#deps.hub);
-          this.#stages.deliver.observe((clock.monotonic() - doneMs) / 1_000);
-          return await this.#answer(channel, drafts, records, outcome.entries, startedMs);
-        }
+        const outcome = await appending;
+        if (outcome.kind === "appended") return await this.#stored(prepared, channel, routed, outcome.entries);
         if (outcome.kind === "conflict") {
           throw new BusError(
             "IDEMPOTENCY_CONFLICT",
-            `the idempotency key ${quote(records[outcome.index]!.idempotencyKey)} was used for other content`,
+            `the idempotency key ${quote(routed.records[outcome.index]!.idempotencyKey)} was used for other content`,
           ).at(outcome.index);
         }
         const reloaded = await this.#deps.rooms.reload(channel.name);
         if (reloaded === undefined) throw new BusError("CHANNEL_DELETED", `${channel.name.key} was deleted meanwhile`);
         channel = reloaded;
+        routed = this.#route(channel, prepared, this.#deps.clock.monotonic());
+        appending = append(channel, routed.records);
       }
       throw new BusError("CONCURRENT_UPDATE", `${channel.name.key} is being changed all the time; try again`);
     } catch (error) {
-      throw this.#failed(sender, error);
+      throw this.#failed(prepared.sender, error);
     } finally {
       this.#pending--;
     }
   }
 
-  #route(
-    channel: ChannelView,
-    drafts: readonly Draft[],
-    hopCounts: readonly number[],
-    sender: string,
-  ): readonly AppendRecord[] {
+  #route(channel: ChannelView, { drafts, hopCounts, sender }: Prepared, startedMs: number): Routed {
     const { agents, clock, codec, options, random } = this.#deps;
-    const startedMs = clock.monotonic();
     const context = { agents, turns: this.#turnsOf(channel), maxAudience: options.limits.audience };
     const audiences = route(drafts, sender, channel, context);
-    const newId = () => random.uuid(clock.now());
+    const nowMs = clock.now();
+    const newId = () => random.uuid(nowMs);
     const encoded = codec.encode(drafts, hopCounts, { name: channel.name, sender, newId });
     const records = drafts.map(({ idempotencyKey, contentDigest, timeToLiveMs }, i) => {
       const { id, body } = encoded[i]!;
       return { id, sender, idempotencyKey, contentDigest, audience: audiences[i]!, timeToLiveMs, body };
     });
-    this.#stages.route.observe((clock.monotonic() - startedMs) / 1_000);
-    return records;
+    const routedMs = clock.monotonic();
+    this.#stages.route.observe((routedMs - startedMs) / 1_000);
+    return { records, routedMs };
+  }
+
+  /** Delivers what was stored, and says where it stands. A promise only when a duplicate must be looked up. */
+  #stored(
+    { drafts, startedMs, sender }: Prepared,
+    channel: ChannelView,
+    { records, routedMs }: Routed,
+    entries: readonly AppendedEntry[],
+  ): PublishOutcome | Promise<PublishOutcome> {
+    const { clock, hub, agents, reached } = this.#deps;
+    const storedMs = clock.monotonic();
+    this.#stages.append.observe((storedMs - routedMs) / 1_000);
+    deliver(channel, records, entries, hub);
+    this.#retention.appended(channel, records);
+    const results = new Array<PublishResult>(entries.length);
+    let duplicates = 0;
+    for (let i = 0; i < entries.length; i++) {
+      const { sequence, epoch, duplicate } = entries[i]!;
+      const { id, audience } = records[i]!;
+      const position = formatPosition(channel.name.key, epoch, sequence);
+      results[i] = { id, position, duplicate, audience };
+      if (duplicate) duplicates++;
+      else this.#published[drafts[i]!.type].add(1);
+    }
+    agents.touch(sender);
+    const doneMs = clock.monotonic();
+    this.#stages.deliver.observe((doneMs - storedMs) / 1_000);
+    this.#duration.observe((doneMs - startedMs) / 1_000);
+    const outcome = { results, durability: reached(channel) };
+    if (duplicates === 0) return outcome;
+    this.#duplicates.add(duplicates);
+    return this.#withFirst(channel, entries, outcome);
+  }
+
+  /** A duplicate is answered with what was stored first; when that is trimmed already, with what would have been. */
+  async #withFirst(
+    channel: ChannelView,
+    entries: readonly AppendedEntry[],
+    { results, durability }: PublishOutcome,
+  ): Promise<PublishOutcome> {
+    const { hub } = this.#deps;
+    const found = results.map(async (result, i) => {
+      if (!result.duplicate) return result;
+      const { sequence } = entries[i]!;
+      const request = { from: sequence - 1, backward: false, maxEntries: 1, maxBytes: 1 };
+      const entry = hub.recent(channel.name.key, sequence) ?? (await hub.read(channel, request)).entries[0];
+      return entry?.sequence === sequence ? { ...result, id: entry.id, audience: entry.audience } : result;
+    });
+    return { results: await Promise.all(found), durability };
   }
 
   #turnsOf({ name }: ChannelView): Turns {
@@ -285,40 +352,6 @@ export class Publisher {
       this.#turns.set(name.key, turns);
     }
     return turns;
-  }
-
-  async #answer(
-    channel: ChannelView,
-    drafts: readonly Draft[],
-    records: readonly AppendRecord[],
-    entries: readonly AppendedEntry[],
-    startedMs: number,
-  ): Promise<PublishOutcome> {
-    const results = new Array<PublishResult>(entries.length);
-    for (let i = 0; i < entries.length; i++) {
-      const { sequence, epoch, duplicate } = entries[i]!;
-      const { id, audience } = records[i]!;
-      const position = formatPosition(channel.name.key, epoch, sequence);
-      results[i] = duplicate
-        ? { position, duplicate, ...(await this.#first(channel, sequence, { id, audience })) }
-        : { id, position, duplicate, audience };
-      (duplicate ? this.#duplicates : this.#published[drafts[i]!.type]).add(1);
-    }
-    this.#deps.agents.touch(records[0]!.sender);
-    this.#duration.observe((this.#deps.clock.monotonic() - startedMs) / 1_000);
-    return { results, durability: this.#deps.reached(channel) };
-  }
-
-  /** A duplicate is answered with what was stored first; when that is trimmed already, with what would have been. */
-  async #first(
-    channel: ChannelView,
-    sequence: number,
-    now: { id: string; audience: Audience },
-  ): Promise<{ id: string; audience: Audience }> {
-    const { hub } = this.#deps;
-    const request = { from: sequence - 1, backward: false, maxEntries: 1, maxBytes: 1 };
-    const entry = hub.recent(channel.name.key, sequence) ?? (await hub.read(channel, request)).entries[0];
-    return entry?.sequence === sequence ? { id: entry.id, audience: entry.audience } : now;
   }
 
   #failed(agentId: string, error: unknown): BusError {

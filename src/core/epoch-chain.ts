@@ -53,7 +53,8 @@ export function placeReader(log: LogExtent, epoch: number, sequence: number): Pl
   const next = log.links[at + 1];
   const end = next === undefined ? log.head : next.first - 1;
   if (sequence <= end) return atLeastFloor(log, sequence);
-  const gap: GapRange = { first: end + 1, last: sequence, cause: "NEW_EPOCH" };
+  // What was issued anew under these numbers may be trimmed already: the reader has not seen that, either.
+  const gap: GapRange = { first: end + 1, last: Math.max(sequence, log.floor - 1), cause: "NEW_EPOCH" };
   return { after: Math.max(end, log.floor - 1), gap, rolledBack: next === undefined };
 }
 

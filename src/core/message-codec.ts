@@ -13,7 +13,7 @@ export interface Stamp {
 /** A draft as it will be stored. */
 export interface Encoded {
   readonly id: string;
-  /** As in LogEntry.body. The bodies of one call share one allocation of their exact size. */
+  /** As in LogEntry.body. It shares memory with others: who keeps it for long copies it. */
   readonly body: Uint8Array;
 }
 

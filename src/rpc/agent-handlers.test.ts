@@ -88,6 +88,8 @@ describe("AgentService", () => {
     await assert.rejects(register({ metadata: { k: "v".repeat(9_000) } }), refused("INVALID_FIELD"));
     await assert.rejects(register({ agentId: "_bob" }), refused("INVALID_FIELD"));
     await assert.rejects(register({ kind: 77 as AgentKind }), refused("INVALID_FIELD"));
+    // Empty is not malformed: it is whoever the token says, and here there is none.
+    await assert.rejects(register({ agentId: "" }), refused("AGENT_ID_REQUIRED"));
     assert.equal(agents.counts.agents, 0);
   });
 

@@ -16,6 +16,7 @@ import { MessageSchema } from "../../gen/agentbus/v1/message_pb.ts";
 import { JoinChannelRequestSchema, LeaveChannelRequestSchema } from "../../gen/agentbus/v1/room_service_pb.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { AgentStream } from "../bus/registry.ts";
+import type { PublishOutcome } from "../bus/publisher.ts";
 import type { Subscription } from "../bus/subscription.ts";
 import type { AgentState as AgentStateName } from "../core/agent.ts";
 import { BusError } from "../core/errors.ts";
@@ -156,8 +157,7 @@ export class ConnectLine {
     const prepared = publisher.prepare({ ...request, agentId });
     const store = (ready: Awaited<typeof prepared>) => {
       this.#inFlight++;
-      publisher
-        .store(ready)
+      new Promise<PublishOutcome>((resolve) => resolve(publisher.store(ready)))
         .then((outcome) => this.#send([encodeAnswer(requestId, PUBLISHED, encodeOutcome(outcome))]))
         .catch((thrown: unknown) => this.#refuse(requestId, thrown))
         .finally(() => {

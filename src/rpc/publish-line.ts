@@ -129,10 +129,16 @@ export class PublishLine {
   }
 
   #store(prepared: Prepared, requestId: number, settle: (answer: Uint8Array) => void): void {
-    this.#options.publisher.store(prepared).then(
-      (outcome) => this.#settle(settle, encodeAnswer(requestId, PUBLISHED, encodeOutcome(outcome))),
-      (thrown: unknown) => this.#refuse(toBusError(thrown, this.#options.logger), requestId, settle),
-    );
+    const answer = (outcome: PublishOutcome) =>
+      this.#settle(settle, encodeAnswer(requestId, PUBLISHED, encodeOutcome(outcome)));
+    const refuse = (thrown: unknown) => this.#refuse(toBusError(thrown, this.#options.logger), requestId, settle);
+    try {
+      const outcome = this.#options.publisher.store(prepared);
+      if (outcome instanceof Promise) outcome.then(answer, refuse);
+      else answer(outcome);
+    } catch (thrown) {
+      refuse(thrown);
+    }
   }
 
   #refuse(error: BusError, requestId: number, settle: (answer: Uint8Array) => void): void {

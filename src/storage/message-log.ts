@@ -29,8 +29,11 @@ export interface MessageLog {
   /** The log as it is now; undefined: there is none. */
   state(name: ChannelName): Promise<LogState | undefined>;
 
-  /** One atomic step: compare incarnation and version, look up idempotency keys, assign sequences, store. */
-  append(batch: AppendBatch): Promise<AppendOutcome>;
+  /**
+   * One atomic step: compare incarnation and version, look up idempotency keys, assign sequences, store. A log that has
+   * nothing to wait for answers at once: on the hot path a promise costs as much as the rest of the append.
+   */
+  append(batch: AppendBatch): AppendOutcome | Promise<AppendOutcome>;
 
   /** Entries in order, expired ones and private ones included: who may see what is decided by the reader. */
   read(request: ReadRequest): Promise<ReadResult>;

@@ -1,5 +1,6 @@
 import type { GapCause } from "../core/epoch-chain.ts";
 import { type ChannelGap, type Delivery, type EndReason, FRAME_HEADER_BYTES } from "../core/message-codec.ts";
+import type { Slab } from "./slab.ts";
 import { messageField, millisField, stringField, varintField } from "./writer.ts";
 
 /** Numbers of SubscribeResponse's fields. */
@@ -13,12 +14,12 @@ const END_REASON: Readonly<Record<EndReason, number>> = {
 };
 
 /** A finished frame: log entries as they are, then the few fields behind them. */
-export function encodeDelivery(delivery: Delivery): Uint8Array {
+export function encodeDelivery(delivery: Delivery, slab: Slab): Uint8Array {
   const trailing = encodeTrailing(delivery);
   let length = 0;
   if (delivery.sealed !== undefined) for (const entry of delivery.sealed) length += entry.length;
   for (const part of trailing) length += part.length;
-  const frame = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES + length);
+  const frame = slab.take(FRAME_HEADER_BYTES + length);
   frame[0] = 0;
   frame.writeUInt32BE(length, 1);
   let at = FRAME_HEADER_BYTES;

@@ -1,7 +1,8 @@
-import { BusError } from "../core/errors.ts";
 import type { Draft, LogEntry } from "../core/message.ts";
-import type { Encoded, Stamp } from "../core/message-codec.ts";
-import { FIELD } from "./scan-message.ts";
+import type { Encoded } from "../core/message-codec.ts";
+import type { ChannelName } from "../core/names.ts";
+import { FIELD, tooLarge } from "./scan-message.ts";
+import type { Slab } from "./slab.ts";
 import { stringField, tagOf, varintSize, writeVarint } from "./writer.ts";
 
 /** SubscribeResponse.messages and FetchResponse.messages. */
@@ -18,6 +19,34 @@ const NANOS_TAG = tagOf(2, 0);
 /** What `seal` adds at most: sequence 10, epoch 6, accept_time 16 bytes, and then some. */
 export const SEAL_BYTES = 40;
 
+/** So many senders' bytes are kept for one channel. */
+const MAX_SENDERS = 1_000;
+
+/** Room, channel and sender as each message of theirs carries them, made once. */
+export class StampBytes {
+  readonly #known = new WeakMap<ChannelName, Map<string, Uint8Array>>();
+
+  /** `name` is the channel's own object, the same for as long as the channel is known. */
+  of(name: ChannelName, sender: string): Uint8Array {
+    let senders = this.#known.get(name);
+    if (senders === undefined) {
+      senders = new Map();
+      this.#known.set(name, senders);
+    }
+    let bytes = senders.get(sender);
+    if (bytes === undefined) {
+      bytes = Buffer.concat([
+        stringField(FIELD.room, name.room),
+        stringField(FIELD.channel, name.channel),
+        stringField(FIELD.sender, sender),
+      ]);
+      if (senders.size >= MAX_SENDERS) senders.clear();
+      senders.set(sender, bytes);
+    }
+    return bytes;
+  }
+}
+
 /**
  * Client bytes first, then what only the server sets: protobuf reads concatenated encodings as one message, so nothing
  * is decoded and encoded again. `type` and `id` are added only where the client left them unset.
@@ -25,14 +54,11 @@ export const SEAL_BYTES = 40;
 export function encodeBodies(
   drafts: readonly Draft[],
   hopCounts: readonly number[],
-  stamp: Stamp,
+  stamp: { readonly shared: Uint8Array; readonly newId: () => string },
   maxBytes: number,
+  slab: Slab,
 ): Encoded[] {
-  const shared = Buffer.concat([
-    stringField(FIELD.room, stamp.name.room),
-    stringField(FIELD.channel, stamp.name.channel),
-    stringField(FIELD.sender, stamp.sender),
-  ]);
+  const { shared } = stamp;
   const ids = drafts.map((draft) => draft.id || stamp.newId());
   let total = 0;
   const sizes = drafts.map((draft, i) => {
@@ -43,16 +69,11 @@ export function encodeBodies(
       (draft.id === "" ? 2 + ids[i]!.length : 0) +
       shared.length +
       (hops > 0 ? 2 + varintSize(hops) : 0);
-    if (size + SEAL_BYTES > maxBytes) {
-      throw new BusError(
-        "MESSAGE_TOO_LARGE",
-        `the message has ${size + SEAL_BYTES} bytes with what the server adds, more than ${maxBytes}`,
-      ).at(i);
-    }
+    if (size + SEAL_BYTES > maxBytes) throw tooLarge(size + SEAL_BYTES, maxBytes).at(i);
     total += size;
     return size;
   });
-  const target = Buffer.allocUnsafeSlow(total);
+  const target = slab.take(total);
   let at = 0;
   return drafts.map((draft, i) => {
     const start = at;
@@ -77,10 +98,10 @@ export function encodeBodies(
 }
 
 /** Adds sequence, epoch and accept_time, and makes each a whole `messages` field. All share one allocation. */
-export function sealEntries(entries: readonly LogEntry[]): Uint8Array[] {
+export function sealEntries(entries: readonly LogEntry[], slab: Slab): Uint8Array[] {
   let total = 0;
   for (const entry of entries) total += entry.body.length + SEAL_BYTES + 8;
-  const target = Buffer.allocUnsafeSlow(total);
+  const target = slab.take(total);
   const sealed = new Array<Uint8Array>(entries.length);
   let at = 0;
   for (let i = 0; i < entries.length; i++) {

@@ -58,6 +58,7 @@ const PLAIN_TEXT: Readonly<Record<number, { readonly name: string; readonly maxB
 };
 
 export interface ScanLimits {
+  readonly messageBytes: number;
   readonly metadataKeys: number;
   readonly metadataBytes: number;
 }
@@ -68,6 +69,8 @@ export interface ScanLimits {
  */
 export function scanMessage(bytes: Uint8Array, limits: ScanLimits): Draft {
   const buffer = asBuffer(bytes);
+  // What the server adds is counted when it is added; what is too large by itself leaves no trace.
+  if (buffer.length > limits.messageBytes) throw tooLarge(buffer.length, limits.messageBytes);
   const reader = new WireReader(buffer, 0, buffer.length);
   let id = "";
   let type: MessageType = "MESSAGE";
@@ -76,7 +79,8 @@ export function scanMessage(bytes: Uint8Array, limits: ScanLimits): Draft {
   let recipients: RecipientsScan | undefined;
   let key = "";
   let causation = "";
-  let timeToLiveMs = 0;
+  let timeToLive: SecondsAndNanos | undefined;
+  let timestamp: SecondsAndNanos | undefined;
   let metadataKeys = 0;
   let metadataBytes = 0;
   while (reader.next()) {
@@ -122,10 +126,10 @@ export function scanMessage(bytes: Uint8Array, limits: ScanLimits): Draft {
         if (causation !== "") parsePosition(causation);
         break;
       case FIELD.timeToLive:
-        timeToLiveMs = readTimeToLive(reader);
+        timeToLive = readSecondsAndNanos(reader, "time_to_live", timeToLive);
         break;
       case FIELD.timestamp:
-        checkTimestamp(reader);
+        timestamp = readSecondsAndNanos(reader, "timestamp", timestamp);
         break;
       default:
         checkOther(reader);
@@ -133,6 +137,7 @@ export function scanMessage(bytes: Uint8Array, limits: ScanLimits): Draft {
   }
   if (metadataKeys > limits.metadataKeys) throw invalid("metadata", `has more than ${limits.metadataKeys} keys`);
   if (metadataBytes > limits.metadataBytes) throw invalid("metadata", `has more than ${limits.metadataBytes} bytes`);
+  if (timestamp !== undefined) checkTimestamp(timestamp);
   const idempotencyKey = key === "" ? id : key;
   return {
     bytes: buffer,
@@ -143,9 +148,13 @@ export function scanMessage(bytes: Uint8Array, limits: ScanLimits): Draft {
     to: recipients?.finish(),
     idempotencyKey,
     causation,
-    timeToLiveMs,
+    timeToLiveMs: timeToLive === undefined ? 0 : millisToLive(timeToLive),
     contentDigest: idempotencyKey === "" ? 0 : digestContent(reader),
   };
+}
+
+export function tooLarge(bytes: number, maxBytes: number): BusError {
+  return new BusError("MESSAGE_TOO_LARGE", `the message has ${bytes} bytes, more than ${maxBytes} (limits.messageBytes)`);
 }
 
 function checkOther(reader: WireReader): void {
@@ -209,11 +218,17 @@ function checkMetadataEntry(reader: WireReader): number {
   return keyBytes + valueBytes;
 }
 
-function readSecondsAndNanos(reader: WireReader, name: string): { seconds: number; nanos: number } {
+interface SecondsAndNanos {
+  readonly seconds: number;
+  readonly nanos: number;
+}
+
+/** A Duration or Timestamp. One that comes twice is merged, as protobuf merges every message field. */
+function readSecondsAndNanos(reader: WireReader, name: string, earlier: SecondsAndNanos | undefined): SecondsAndNanos {
   reader.expect(BYTES, name);
   const inner = new WireReader(reader.buffer, reader.start, reader.end);
-  let seconds = 0;
-  let nanos = 0;
+  let seconds = earlier?.seconds ?? 0;
+  let nanos = earlier?.nanos ?? 0;
   while (inner.next()) {
     if (inner.field > 2) continue;
     inner.expect(VARINT, name);
@@ -223,16 +238,14 @@ function readSecondsAndNanos(reader: WireReader, name: string): { seconds: numbe
   return { seconds, nanos };
 }
 
-function readTimeToLive(reader: WireReader): number {
-  const { seconds, nanos } = readSecondsAndNanos(reader, "time_to_live");
+function millisToLive({ seconds, nanos }: SecondsAndNanos): number {
   const ms = seconds * 1_000 + nanos / 1e6;
   const valid = Math.abs(nanos) < 1e9 && ms >= 1 && ms <= MAX_TIME_TO_LIVE_MS && nanos >= 0;
   if (!valid) throw invalid("time_to_live", "must be 1 ms to 366 days");
   return Math.floor(ms);
 }
 
-function checkTimestamp(reader: WireReader): void {
-  const { seconds, nanos } = readSecondsAndNanos(reader, "timestamp");
+function checkTimestamp({ seconds, nanos }: SecondsAndNanos): void {
   const valid = seconds >= MIN_TIMESTAMP_SECONDS && seconds <= MAX_TIMESTAMP_SECONDS && nanos >= 0 && nanos < 1e9;
   if (!valid) throw invalid("timestamp", "must lie within the years 1 to 9999");
 }

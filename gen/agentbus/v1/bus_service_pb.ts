@@ -261,9 +261,10 @@ export type SubscribeRequest = Message<"agentbus.v1.SubscribeRequest"> & {
   channels: string[];
 
   /**
-   * Patterns: "room:*" is every channel of a room; in the room part "*" stands for one dotted segment and a last "**"
-   * for the rest ("science.*:general", "science.**:*"); "**" alone is everything. They match what exists and what comes
-   * to exist, never inboxes. At most 100. No channels and no patterns: one's inbox and every channel one joined, also
+   * Patterns: "room:*" is every channel of a room, "**" alone is everything. Both parts are read by their dotted
+   * segments: "*" stands for one segment, a last "**" for one or more ("science.*:general", "science.**:*",
+   * "science:logs.*"); only a channel part that is nothing but "*" is any channel. They match what exists and what
+   * comes to exist, never inboxes. Malformed: INVALID_ARGUMENT / BAD_NAME. At most 100. No channels and no patterns: one's inbox and every channel one joined, also
    * those joined later.
    *
    * @generated from field: repeated string patterns = 3;

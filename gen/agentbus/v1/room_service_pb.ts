@@ -174,7 +174,8 @@ export const GetRoomResponseSchema: GenMessage<GetRoomResponse> = /*@__PURE__*/
  */
 export type ListRoomsRequest = Message<"agentbus.v1.ListRoomsRequest"> & {
   /**
-   * A pattern of room names, for example "lab.*". Empty: all.
+   * A pattern of room names by dotted segments, for example "lab.*" or "lab.**". Empty: all. Malformed:
+   * INVALID_ARGUMENT / BAD_NAME.
    *
    * @generated from field: string pattern = 1;
    */

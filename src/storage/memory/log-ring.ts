@@ -4,9 +4,10 @@ import { newestEpoch } from "../epoch-links.ts";
 import type { AppendRecord, LogState } from "../message-log.ts";
 import { Refusal } from "../refusal.ts";
 import { BodySlab } from "./body-slab.ts";
+import { EntryColumns } from "./entry-columns.ts";
 
-/** What an entry costs beside its body: objects, strings, its place in the ring. Measured, rounded up. */
-export const ENTRY_OVERHEAD_BYTES = 320;
+/** What an entry costs beside its body: its id and its place in the ring. Rounded up. */
+export const ENTRY_OVERHEAD_BYTES = 160;
 
 const FIRST_SLOTS = 16;
 
@@ -35,8 +36,7 @@ export class LogRing {
   #bodyBytes = 0;
   readonly #ringSize: number;
   readonly #slab = new BodySlab();
-  /** The entry of sequence n stands at n modulo the length. */
-  #slots: (LogEntry | undefined)[];
+  #entries: EntryColumns;
 
   constructor(options: LogRingOptions) {
     this.incarnation = options.incarnation;
@@ -44,7 +44,7 @@ export class LogRing {
     this.version = options.version;
     this.links = options.links;
     this.#ringSize = options.ringSize;
-    this.#slots = new Array(Math.min(FIRST_SLOTS, options.ringSize));
+    this.#entries = new EntryColumns(Math.min(FIRST_SLOTS, options.ringSize));
   }
 
   get size(): number {
@@ -73,7 +73,19 @@ export class LogRing {
 
   /** The retained entry of this sequence. */
   at(sequence: number): LogEntry {
-    return this.#slots[sequence % this.#slots.length]!;
+    return this.#entries.entry(sequence);
+  }
+
+  idAt(sequence: number): string {
+    return this.#entries.id(sequence);
+  }
+
+  acceptedAtMsAt(sequence: number): number {
+    return this.#entries.acceptedAtMs(sequence);
+  }
+
+  bodyBytesAt(sequence: number): number {
+    return this.#entries.bodyBytes(sequence);
   }
 
   /** Appends; the oldest entries go where the ring is full. */
@@ -82,27 +94,17 @@ export class LogRing {
     this.#slab.reserve(bodyBytes);
     for (let i = 0; i < records.length; i++) {
       const record = records[i]!;
-      if (this.size === this.#slots.length) this.#makeRoom();
-      const sequence = ++this.head;
-      this.#slots[sequence % this.#slots.length] = {
-        sequence,
-        epoch,
-        acceptedAtMs,
-        expiresAtMs: record.timeToLiveMs > 0 ? acceptedAtMs + record.timeToLiveMs : 0,
-        id: record.id,
-        sender: record.sender,
-        audience: record.audience,
-        body: this.#slab.copy(record.body),
-      };
+      if (this.size === this.#entries.capacity) this.#makeRoom();
+      this.#slab.copy(record.body);
+      this.#entries.put(++this.head, epoch, acceptedAtMs, record, this.#slab.slab, this.#slab.offset);
       this.#bodyBytes += record.body.byteLength;
     }
     this.lastAcceptedAtMs = acceptedAtMs;
   }
 
   dropOldest(): void {
-    const at = this.floor % this.#slots.length;
-    this.#bodyBytes -= this.#slots[at]!.body.byteLength;
-    this.#slots[at] = undefined;
+    this.#bodyBytes -= this.#entries.bodyBytes(this.floor);
+    this.#entries.clear(this.floor);
     this.floor++;
   }
 
@@ -112,20 +114,15 @@ export class LogRing {
     let high = this.head + 1;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      if (this.at(middle).acceptedAtMs >= timeMs) high = middle;
+      if (this.#entries.acceptedAtMs(middle) >= timeMs) high = middle;
       else low = middle + 1;
     }
     return low;
   }
 
   #makeRoom(): void {
-    if (this.#slots.length === this.#ringSize) {
-      this.dropOldest();
-      return;
-    }
-    const grown: (LogEntry | undefined)[] = new Array(Math.min(this.#slots.length * 2, this.#ringSize));
-    for (let sequence = this.floor; sequence <= this.head; sequence++)
-      grown[sequence % grown.length] = this.at(sequence);
-    this.#slots = grown;
+    const { capacity } = this.#entries;
+    if (capacity === this.#ringSize) this.dropOldest();
+    else this.#entries = this.#entries.resized(Math.min(capacity * 2, this.#ringSize), this.floor, this.head);
   }
 }

@@ -49,7 +49,7 @@ export class MemoryMessageLog implements MessageLog {
     return this.#logs.get(name.key)?.state;
   }
 
-  async append(batch: AppendBatch): Promise<AppendOutcome> {
+  append(batch: AppendBatch): AppendOutcome {
     const log = this.#logs.get(batch.name.key);
     if (log === undefined || log.incarnation !== batch.incarnation) return { kind: "gone" };
     if (log.refusal.error !== undefined) throw log.refusal.error;
@@ -86,10 +86,9 @@ export class MemoryMessageLog implements MessageLog {
     let sequence = request.backward ? Math.min(request.from - 1, log.head) : Math.max(request.from + 1, log.floor);
     let bytes = 0;
     for (; sequence >= log.floor && sequence <= log.head; sequence += step) {
-      const entry = log.at(sequence);
-      bytes += entry.body.byteLength;
+      bytes += log.bodyBytesAt(sequence);
       if (entries.length > 0 && (entries.length >= request.maxEntries || bytes > request.maxBytes)) break;
-      entries.push(entry);
+      entries.push(log.at(sequence));
     }
     return { entries, state: log.state, damaged: [] };
   }
@@ -98,7 +97,7 @@ export class MemoryMessageLog implements MessageLog {
     const log = this.#logs.get(name.key);
     if (log === undefined) return undefined;
     for (let sequence = log.floor; sequence <= log.head; sequence++) {
-      if (log.at(sequence).id === id) return sequence;
+      if (log.idAt(sequence) === id) return sequence;
     }
     return undefined;
   }
@@ -126,7 +125,7 @@ export class MemoryMessageLog implements MessageLog {
     const log = requireLog(name, this.#logs.get(name.key));
     const { byAge, byCount, maxBytes } = retainedFrom(retention, log.head, this.#environment.now());
     const held = log.heldBytes;
-    while (log.size > 0 && log.at(log.floor).acceptedAtMs < byAge) log.dropOldest();
+    while (log.size > 0 && log.acceptedAtMsAt(log.floor) < byAge) log.dropOldest();
     while (log.size > 1 && (log.floor < byCount || log.bodyBytes > maxBytes)) log.dropOldest();
     this.#heldBytes += log.heldBytes - held;
     return log.state;

@@ -10,7 +10,7 @@ export interface MemoryStorageOptions {
   /** Messages kept of one channel; the next one takes the oldest one's place. 1 to 100,000,000. Default 10,000. */
   readonly ringSize?: number;
   /**
-   * Bytes of all channels together, with 320 bytes of bookkeeping a message. Above it the oldest of the same channel go;
+   * Bytes of all channels together, with 160 bytes of bookkeeping a message. Above it the oldest of the same channel go;
    * when it has none left, STORAGE_FULL. 1 to 2^53 - 1. Default 1 GiB.
    */
   readonly maxBytes?: number;
