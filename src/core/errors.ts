@@ -45,7 +45,7 @@ export const REASONS = {
   BAD_POSITION: { code: "INVALID_ARGUMENT", retry: "NEVER", text: "A position is not of the form room:channel@epoch.sequence." },
   EMPTY_RECIPIENTS: { code: "INVALID_ARGUMENT", retry: "NEVER", text: "`to` is set but names nobody. Leave it unset to let the channel's routing decide." },
   RECIPIENT_REQUIRED: { code: "INVALID_ARGUMENT", retry: "NEVER", text: "The channel wants exactly one agent in `to`; so does a message without room and channel." },
-  AGENT_ID_REQUIRED: { code: "INVALID_ARGUMENT", retry: "NEVER", text: "agent_id is empty and there is no token that could say who acts." },
+  AGENT_ID_REQUIRED: { code: "INVALID_ARGUMENT", retry: "NEVER", text: "`agent_id` is empty and there is no token that could say who acts." },
   MESSAGE_TOO_LARGE: { code: "INVALID_ARGUMENT", retry: "NEVER", text: "One message is larger than limits.messageBytes. Put the payload elsewhere and send a reference." },
   REQUEST_TOO_LARGE: { code: "RESOURCE_EXHAUSTED", retry: "NEVER", text: "The request is larger than limits.requestBytes. Split it." },
   UNKNOWN_STRATEGY: { code: "INVALID_ARGUMENT", retry: "NEVER", text: "No custom routing strategy is registered under this name on this server." },

@@ -239,10 +239,11 @@ function readSecondsAndNanos(reader: WireReader, name: string, earlier: SecondsA
 }
 
 function millisToLive({ seconds, nanos }: SecondsAndNanos): number {
-  const ms = seconds * 1_000 + nanos / 1e6;
-  const valid = Math.abs(nanos) < 1e9 && ms >= 1 && ms <= MAX_TIME_TO_LIVE_MS && nanos >= 0;
+  // A float would round a nanosecond beyond the longest life away.
+  const ms = seconds * 1_000 + Math.ceil(nanos / 1e6);
+  const valid = nanos >= 0 && nanos < 1e9 && seconds * 1_000 + nanos / 1e6 >= 1 && ms <= MAX_TIME_TO_LIVE_MS;
   if (!valid) throw invalid("time_to_live", "must be 1 ms to 366 days");
-  return Math.floor(ms);
+  return seconds * 1_000 + Math.floor(nanos / 1e6);
 }
 
 function checkTimestamp({ seconds, nanos }: SecondsAndNanos): void {

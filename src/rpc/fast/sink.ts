@@ -45,6 +45,9 @@ export class Http2Sink implements Sink {
     stream.on("error", () => {});
     stream.on("wantTrailers", () => {
       stream.sendTrailers(this.#trailers ?? {});
+      // The client may still be sending: it learns that nobody listens, once it has what we said. Not before: a reset
+      // would overtake the trailers.
+      if (!stream.readableEnded) setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
     });
     stream.on("close", () => {
       const { session, rstCode } = stream;
@@ -67,10 +70,6 @@ export class Http2Sink implements Sink {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return;
     this.#trailers = trailers;
-    // The client may still be sending: it learns that nobody listens once it has what we said.
-    stream.once("finish", () => {
-      if (!stream.readableEnded) setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
-    });
     if (last === undefined) stream.end();
     else stream.end(last);
   }
