@@ -23,8 +23,6 @@ export interface TailListener {
 
 /** So many different ranges are kept finished at the same time; readers that stand apart get their own. */
 const MAX_SHARED_RANGES = 8;
-/** Removed entries are let go in bulk, since moving an array costs as much as it is long. */
-const COMPACT_AT = 512;
 
 /**
  * The newest entries of one channel, ready to send. A subscription is a position in it, never a queue of its own: who
@@ -88,7 +86,8 @@ export class ChannelTail {
       this.#offset++;
       this.#first++;
     }
-    if (this.#offset === this.#entries.length || this.#offset >= COMPACT_AT) this.#compact();
+    // In bulk, since moving an array costs as much as it is long; never more are kept for it than are in use.
+    if (this.#offset * 2 >= this.#entries.length) this.#compact();
   }
 
   /** Lets go of all entries; readers that are behind read the store. */

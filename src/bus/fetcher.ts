@@ -138,7 +138,11 @@ export class Fetcher {
     return state;
   }
 
-  async #place(view: ChannelView, { start, backward }: FetchInput, position: Position | undefined): Promise<Place> {
+  async #place(
+    view: ChannelView,
+    { agentId, start, backward }: FetchInput,
+    position: Position | undefined,
+  ): Promise<Place> {
     let state = await this.#state(view);
     switch (start.kind) {
       case "end":
@@ -149,7 +153,9 @@ export class Fetcher {
       }
       case "id": {
         const found = await view.log.findId(view.name, start.id);
-        if (found !== undefined) return { from: found, gap: undefined, state };
+        if (found !== undefined && (await this.#mayKnow(view, found, agentId))) {
+          return { from: found, gap: undefined, state };
+        }
         throw new BusError("MESSAGE_NOT_FOUND", `${view.name.key} has no message ${quote(start.id)}`);
       }
       case "position": {
@@ -161,6 +167,13 @@ export class Fetcher {
         return { from: placement.after, gap: placement.gap, state };
       }
     }
+  }
+
+  /** Whether there is a message that the agent may see: that one of this id exists is told to nobody else. */
+  async #mayKnow(view: ChannelView, sequence: number, agentId: string): Promise<boolean> {
+    const request = { from: sequence - 1, backward: false, maxEntries: 1, maxBytes: 1 };
+    const [entry] = (await this.#deps.hub.read(view, request)).entries;
+    return entry?.sequence === sequence && maySee(entry, agentId);
   }
 
   /** Reads until enough is found, or nothing is left, or enough was looked at. */
@@ -184,7 +197,11 @@ export class Fetcher {
         maxBytes: responseBytes,
       });
       state = result.state ?? state;
-      for (const { first, last } of result.damaged) gaps.push({ name: view.name, first, last, cause: "DAMAGED" });
+      if (!backward && state.floor > from + 1) {
+        // Trimmed since the place was found.
+        gaps.push({ name: view.name, first: from + 1, last: state.floor - 1, cause: "RETENTION" });
+        from = state.floor - 1;
+      }
       for (const entry of result.entries) {
         const visible = this.#shows(entry, agentId, test);
         full =
@@ -197,14 +214,21 @@ export class Fetcher {
         found.push(entry);
         bytes += entry.body.length;
       }
+      for (const { first, last } of result.damaged) {
+        // Behind a full response: the next one tells of it.
+        const reached = !full || (backward ? last > from : first < from);
+        if (reached) gaps.push({ name: view.name, first, last, cause: "DAMAGED" });
+      }
       if (full) break;
       from = past(result, from, backward);
       caughtUp = backward ? from <= state.floor : from >= state.head;
       if (result.entries.length === 0 && result.damaged.length === 0) caughtUp = true;
     }
+    // Backward from behind the newest: a position beyond the head would be one of another log.
+    const at = Math.min(from, state.head);
     return {
       sealed: this.#deps.codec.seal(found),
-      position: formatPosition(view.name.key, epochAt(state.links, from), from),
+      position: formatPosition(view.name.key, epochAt(state.links, at), at),
       caughtUp: caughtUp && !full,
       gaps,
     };

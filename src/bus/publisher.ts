@@ -2,7 +2,7 @@ import type { BusOptions } from "../core/bus-options.ts";
 import type { Clock, Random } from "../core/clock.ts";
 import { BusError, isBusError } from "../core/errors.ts";
 import type { Logger } from "../core/logger.ts";
-import { type Audience, type Draft, MESSAGE_TYPES, type MessageType } from "../core/message.ts";
+import { type Audience, type Draft, MESSAGE_TYPES, type MessageType, type Recipients } from "../core/message.ts";
 import type { MessageCodec } from "../core/message-codec.ts";
 import type { Counter, Histogram, Meters } from "../core/meters.ts";
 import { channelName, checkName, INBOX_ROOM, quote } from "../core/names.ts";
@@ -191,10 +191,9 @@ export class Publisher {
     const { rooms, agents, clock } = this.#deps;
     const hopCounts = await this.#hops.count(drafts);
     // Before anything is created for it: a publish that names somebody unknown leaves no trace.
-    drafts.forEach((draft, index) => {
-      const unknown = draft.to?.agents.find((id) => id !== agentId && !agents.exists(id));
-      if (unknown === undefined) return;
-      throw new BusError("UNKNOWN_RECIPIENT", `to.agents: there is no agent ${quote(unknown)}`).at(index);
+    drafts.forEach(({ to }, index) => {
+      const refusal = to && refusalOf(to, agentId, agents);
+      if (refusal !== undefined) throw refusal.at(index);
     });
     await agents.ensure(agentId);
     const channel = await (target.room === INBOX_ROOM
@@ -364,4 +363,16 @@ export class Publisher {
     }
     return failure;
   }
+}
+
+/** Why nobody can be told, as far as that is known before routing; the sender itself may come to be with this message. */
+function refusalOf({ agents: ids, groups, select }: Recipients, sender: string, agents: Agents): BusError | undefined {
+  const unknown = ids.find((id) => id !== sender && !agents.exists(id));
+  if (unknown !== undefined) {
+    return new BusError("UNKNOWN_RECIPIENT", `to.agents: there is no agent ${quote(unknown)}`);
+  }
+  const empty = groups.find((group) => agents.inGroup(group).length === 0);
+  if (empty !== undefined) return new BusError("UNKNOWN_RECIPIENT", `to.groups: no agent is in group ${quote(empty)}`);
+  if (select === undefined || agents.fitting(select).some((id) => id !== sender)) return undefined;
+  return new BusError("NO_CANDIDATE", "to.select: no other agent fits");
 }

@@ -67,10 +67,14 @@ export class Subscription {
   readonly #cursors = new Map<string, Cursor>();
   /** Frames that go first: opened, gaps, what the store gave, heartbeats, the end. */
   readonly #frames: Uint8Array[] = [];
+  /** Channels that came after the opening and whose position the client was not told: one frame tells all of them. */
+  readonly #untold = new Set<Cursor>();
   #queue: Cursor[] = [];
   #readingStore = false;
   #toCatchUp = 0;
   #opened = false;
+  /** The node began to leave before the stream was open. */
+  #goAwayMs: number | undefined;
   #closed = false;
   #quietSinceMs: number;
   #retryMs = FIRST_RETRY_MS;
@@ -83,8 +87,8 @@ export class Subscription {
     this.#quietSinceMs = deps.clock.monotonic();
   }
 
-  get channelKeys(): readonly string[] {
-    return [...this.#cursors.keys()];
+  get channelCount(): number {
+    return this.#cursors.size;
   }
 
   has(key: string): boolean {
@@ -93,7 +97,7 @@ export class Subscription {
 
   /** Starts reading a channel behind `after`; `head` is where its log stood when that was decided. */
   add(view: ChannelView, tail: ChannelTail, after: number, epoch: number, head: number): void {
-    if (this.#closed || this.#cursors.has(view.name.key)) {
+    if (this.#closed || this.finished !== undefined || this.#cursors.has(view.name.key)) {
       this.#deps.hub.release(tail);
       return;
     }
@@ -113,7 +117,10 @@ export class Subscription {
     tail.listeners.add(cursor);
     this.#cursors.set(view.name.key, cursor);
     // Told at once, so that a client that is cut before the first message knows where it stood.
-    if (this.#opened) this.#pushFrame({ positions: [formatPosition(view.name.key, epoch, after)] });
+    if (this.#opened) {
+      this.#untold.add(cursor);
+      this.onReady();
+    }
     if (after < tail.head) this.#wake(cursor);
   }
 
@@ -134,25 +141,30 @@ export class Subscription {
     for (const gap of gaps) this.#deps.gaps(gap.cause).add(1);
     const positions: string[] = [];
     for (const [key, { epoch, after }] of this.#cursors) positions.push(formatPosition(key, epoch, after));
-    this.#pushFrame({
+    const frame = this.#deps.codec.frame({
       positions,
       gaps,
       opened: { nodeId, agentId: this.settings.agentId, heartbeatMs: this.settings.heartbeatMs },
       caughtUp: this.#toCatchUp === 0,
       serverTimeMs: this.#deps.clock.now(),
+      ...(this.#goAwayMs === undefined ? {} : { goAwayMs: this.#goAwayMs }),
     });
+    // Before the end, when the stream was ended while it was being opened.
+    this.#frames.unshift(frame);
+    this.onReady();
   }
 
   /** The next finished frame, or undefined: nothing now, `onReady` will tell. */
   next(): Uint8Array | undefined {
-    const frame = this.#frames.shift() ?? this.#takeLive();
+    const frame = this.#frames.shift() ?? this.#tellNew() ?? this.#takeLive();
     if (frame !== undefined) this.#quietSinceMs = this.#deps.clock.monotonic();
     return frame;
   }
 
   /** Called once a second: says that the stream lives, and where it stands, when there was nothing to say. */
   tick(nowMs: number): void {
-    if (nowMs - this.#quietSinceMs < this.settings.heartbeatMs || this.#frames.length > 0) return;
+    if (!this.#opened || this.finished !== undefined || this.#frames.length > 0) return;
+    if (nowMs - this.#quietSinceMs < this.settings.heartbeatMs) return;
     const positions: string[] = [];
     for (const [key, cursor] of this.#cursors) {
       if (cursor.announced === cursor.after) continue;
@@ -163,7 +175,8 @@ export class Subscription {
   }
 
   goAway(graceMs: number): void {
-    if (!this.#closed) this.#pushFrame({ goAwayMs: graceMs });
+    if (this.#opened) this.#pushFrame({ goAwayMs: graceMs });
+    else this.#goAwayMs = graceMs;
   }
 
   /** Finishes the stream on purpose: what is ready is still delivered, then `end`. */
@@ -198,6 +211,7 @@ export class Subscription {
   }
 
   #detach(cursor: Cursor): void {
+    this.#untold.delete(cursor);
     cursor.tail.listeners.delete(cursor);
     this.#deps.hub.release(cursor.tail);
   }
@@ -208,6 +222,17 @@ export class Subscription {
       this.#queue.push(cursor);
     }
     this.onReady();
+  }
+
+  #tellNew(): Uint8Array | undefined {
+    if (this.#untold.size === 0) return undefined;
+    const positions: string[] = [];
+    for (const cursor of this.#untold) {
+      cursor.announced = cursor.after;
+      positions.push(formatPosition(cursor.view.name.key, cursor.epoch, cursor.after));
+    }
+    this.#untold.clear();
+    return this.#deps.codec.frame({ positions });
   }
 
   #takeLive(): Uint8Array | undefined {
@@ -392,7 +417,9 @@ export class Subscription {
     if (this.#toCatchUp === 0 && this.#opened) this.#pushFrame({ caughtUp: true });
   }
 
+  /** Nothing goes behind the end. */
   #pushFrame(delivery: Delivery): void {
+    if (this.#closed || this.finished !== undefined) return;
     this.#frames.push(this.#deps.codec.frame(delivery));
     this.onReady();
   }

@@ -285,6 +285,15 @@ export class Subscriptions {
           ({ after, gap } = placement);
         }
       }
+      // Deleted while its log was asked: the subscription was not told, because it did not have the channel yet.
+      if (this.#deps.rooms.channel(view.name.key)?.incarnation !== view.incarnation) {
+        if (!named.has(view.name.key)) return undefined;
+        throw new BusError("CHANNEL_DELETED", `${view.name.key} was deleted meanwhile`);
+      }
+      const { channelsPerSubscription } = this.#deps.options.limits;
+      if (!subscription.has(view.name.key) && subscription.channelCount >= channelsPerSubscription) {
+        throw tooManyChannels(this.#deps.options);
+      }
       subscription.add(view, tail, after, epochAt(state.links, after), state.head);
       return gap && { name: view.name, ...gap };
     } finally {
@@ -324,12 +333,8 @@ export class Subscriptions {
     for (const open of this.#open.values()) {
       const { patterns, subscription } = open;
       if (subscription.has(key) || !patterns.some((pattern) => pattern.matches(view.name))) continue;
-      if (subscription.channelKeys.length >= this.#deps.options.limits.channelsPerSubscription) {
-        subscription.fail(tooManyChannels(this.#deps.options));
-      } else {
-        // What comes to exist is read from its first message.
-        void this.#addLive(open, view, { kind: "earliest" });
-      }
+      // What comes to exist is read from its first message.
+      void this.#addLive(open, view, { kind: "earliest" });
     }
   }
 

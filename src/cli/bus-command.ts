@@ -33,14 +33,20 @@ export interface BusContext {
   agent(): Agent;
 }
 
-/** Makes a commander action of a function that talks to the bus. The bus is reached before it runs and closed behind it. */
+/**
+ * Makes a commander action of a function that talks to the bus. The bus is reached before it runs and closed behind it.
+ * `check` runs before: what is wrong with the command line is told whether there is a bus or not.
+ */
 export function onBus<A extends readonly unknown[], O>(
   surroundings: Surroundings,
   run: (context: BusContext, args: A, options: O & GlobalOptions) => Promise<void>,
+  check: (args: A, options: O) => void = () => {},
 ): (...parameters: unknown[]) => Promise<void> {
   return async (...parameters) => {
     const command = parameters.at(-1) as Command;
     const options = command.optsWithGlobals<O & GlobalOptions>();
+    const args = command.processedArgs as unknown as A;
+    check(args, options);
     const { streams } = surroundings;
     using resources = new DisposableStack();
     const terminal = resources.adopt(new Terminal(streams, options.json), (it) => it.close());
@@ -58,7 +64,7 @@ export function onBus<A extends readonly unknown[], O>(
           agentGiven: options.agent !== undefined,
           agent: () => bus.agent(agentId),
         },
-        command.processedArgs as unknown as A,
+        args,
         options,
       );
     } catch (error) {

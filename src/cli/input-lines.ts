@@ -1,5 +1,5 @@
-import { StringDecoder } from "node:string_decoder";
 import type { Readable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
 
 // More than any message may hold: a line without an end must not fill the memory.
 const MAX_LINE_CHARACTERS = 16 * 1_048_576;

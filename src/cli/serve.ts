@@ -1,13 +1,57 @@
 import { isLoopbackAddress } from "../config/check-together.ts";
-import { ConfigError } from "../config/config-error.ts";
 import type { Config } from "../config/load-config.ts";
-import { BusError } from "../core/errors.ts";
-import { startNode } from "../node.ts";
+import { type BusNode, startNode } from "../node.ts";
+import { createLogger, type ProcessLogger } from "../observability/logger.ts";
 import { bannerText } from "../server/banner.ts";
+import { consoleToLogger } from "./console-to-logger.ts";
 
-/** Runs a node until it is told to leave. Answers the exit code. */
-export async function serve(config: Config): Promise<number> {
-  const node = await startNode({ config });
+/** Runs a node until it is told to leave. Rejects, with something a person can act on, when it does not start. */
+export async function serve(config: Config): Promise<void> {
+  const logger = createLogger({ ...config.log, fields: { node: config.node.id } });
+  // However the process ends, the last lines are what tells why.
+  process.once("exit", () => logger.flush());
+  using _console = consoleToLogger(logger);
+  const node = await start(config, logger);
+  let asked = 0;
+  const leave = () => {
+    // Asked twice, a person means at once.
+    if (++asked > 1) process.exit(1);
+    void node.drain();
+  };
+  process.on("SIGTERM", leave);
+  process.on("SIGINT", leave);
+  writeBanner(config, node);
+  await node.left;
+}
+
+async function start(config: Config, logger: ProcessLogger): Promise<BusNode> {
+  try {
+    return await startNode({ config, logger });
+  } catch (error) {
+    throw explainStartFailure(error, config);
+  }
+}
+
+/** The same failure in words that say what to do, where the system's own words do not. */
+export function explainStartFailure(error: unknown, { server: { host, port } }: Config): unknown {
+  const cause = { cause: error };
+  switch ((error as NodeJS.ErrnoException | undefined)?.code) {
+    case "EADDRINUSE":
+      return new Error(`Port ${port} of ${host} is taken by another program. Give another with --port.`, cause);
+    case "EACCES":
+      return new Error(
+        `This user may not listen on port ${port} of ${host}. Give a port above 1023 with --port.`,
+        cause,
+      );
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return new Error(`${host} is no address of this machine. Give another with --host.`, cause);
+    default:
+      return error;
+  }
+}
+
+function writeBanner(config: Config, node: BusNode): void {
   const { stderr } = process;
   stderr.write(
     bannerText({
@@ -17,25 +61,7 @@ export async function serve(config: Config): Promise<number> {
       durable: node.storage.durable,
       keysRequired: config.auth.apiKeys.length > 0,
       public: !isLoopbackAddress(config.server.host),
-      colours: stderr.isTTY === true,
+      colours: stderr.isTTY === true && process.env["NO_COLOR"] === undefined,
     }),
   );
-  let asked = 0;
-  const leave = () => {
-    // Asked twice, a person means at once.
-    if (++asked > 1) process.exit(1);
-    void node.drain();
-  };
-  process.on("SIGTERM", leave);
-  process.on("SIGINT", leave);
-  await node.left;
-  return 0;
-}
-
-/** What a person reads when the node does not start. */
-export function explainStartFailure(error: unknown): string {
-  if (error instanceof ConfigError || error instanceof BusError) return error.message;
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === "EADDRINUSE") return `${(error as Error).message}\nAnother program has the port: give another with --port`;
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

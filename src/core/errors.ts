@@ -134,7 +134,16 @@ export class BusError extends Error {
   /** The same error, told of one message of a batch. */
   at(index: number): BusError {
     if (this.details.index !== undefined) return this;
-    return new BusError(this.reason, `messages[${index}]: ${this.message}`, { ...this.details, index });
+    const where = `messages[${index}]`;
+    const violations = this.details.violations?.map((violation) => ({
+      ...violation,
+      field: `${where}.${violation.field}`,
+    }));
+    return new BusError(this.reason, `${where}: ${this.message}`, {
+      ...this.details,
+      index,
+      ...(violations === undefined ? {} : { violations }),
+    });
   }
 }
 

@@ -86,7 +86,7 @@ export function createMeters(options: MetersOptions = {}): ReadableMeters {
   const registry = new Registry();
   const families = new Map<string, MetricFamily>();
   const weight = Math.max(1, Math.round(1 / sampleRate));
-  if (process) collectDefaultMetrics({ register: registry });
+  if (process) collectNodeMetrics(registry);
 
   function family<T extends MetricFamily>(kind: abstract new (...rest: never) => T, name: string, make: () => T): T {
     const known = families.get(name);
@@ -156,4 +156,20 @@ function histogramSeries(family: HistogramFamily): readonly HistogramSeries[] {
     p99: child.quantile(0.99),
     buckets: Object.fromEntries(cumulative(child).map(({ le, value }) => [le, value])),
   }));
+}
+
+/** With thousands of connections each of these blocks the event loop for tens of milliseconds a scrape. */
+const COSTLY_METRICS = [
+  "process_open_fds",
+  "nodejs_active_resources",
+  "nodejs_active_resources_total",
+  "nodejs_active_handles",
+  "nodejs_active_handles_total",
+  "nodejs_active_requests",
+  "nodejs_active_requests_total",
+];
+
+function collectNodeMetrics(registry: Registry): void {
+  collectDefaultMetrics({ register: registry });
+  for (const name of COSTLY_METRICS) registry.removeSingleMetric(name);
 }

@@ -111,8 +111,8 @@ export function createRpc(options: RpcOptions): Rpc {
         isPublic: (service) => !ours.has(service),
       }),
       shutdownSignal: shutdown.signal,
-      // Else each batch would be compressed for each reader.
-      acceptCompression: [],
+      // Compressed requests are read; responses never are compressed, else each batch would be for each reader.
+      compressMinBytes: 0xffffffff,
       readMaxBytes: limits.requestBytes,
       // A misspelt `to` must not broadcast.
       jsonOptions: { ignoreUnknownFields: false },

@@ -1,4 +1,4 @@
-import type { FetchOptions } from "agentbus/node";
+import type { FetchOptions, Page } from "agentbus/node";
 import type { Command } from "commander";
 import { type BusContext, onBus, type Surroundings } from "../bus-command.ts";
 import { examples } from "../examples.ts";
@@ -45,7 +45,7 @@ export function addFetch(program: Command, surroundings: Surroundings): void {
         "agentbus --agent bob fetch _inbox:bob",
       ),
     )
-    .action(onBus(surroundings, fetch));
+    .action(onBus(surroundings, fetch, (_args: [string], flags: FetchFlags) => void startOf(flags)));
 }
 
 async function fetch(context: BusContext, [channel]: [string], flags: FetchFlags): Promise<void> {
@@ -56,9 +56,7 @@ async function fetch(context: BusContext, [channel]: [string], flags: FetchFlags
     signal,
   };
   for (let left = flags.count; ; ) {
-    using progress = showProgress(terminal, () => `waiting for ${channel}`);
-    const page = await context.agent().fetch(channel, { ...options, maxMessages: Math.min(left, PAGE) });
-    progress[Symbol.dispose]();
+    const page = await fetchPage(context, channel, { ...options, maxMessages: Math.min(left, PAGE) });
     for (const gap of page.gaps) await printGap(terminal, gap);
     for (const message of page.messages) await printMessage(terminal, message);
     left -= page.messages.length;
@@ -71,6 +69,11 @@ async function fetch(context: BusContext, [channel]: [string], flags: FetchFlags
     else if (!caughtUp) terminal.note(`-- there is more: --after '${position}'`);
     return;
   }
+}
+
+async function fetchPage({ terminal, agent }: BusContext, channel: string, options: FetchOptions): Promise<Page> {
+  using _progress = showProgress(terminal, () => `waiting for ${channel}`);
+  return await agent().fetch(channel, options);
 }
 
 function startOf({ after, afterId, since }: FetchFlags): FetchOptions["start"] {

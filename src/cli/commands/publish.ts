@@ -26,6 +26,8 @@ interface PublishFlags extends RecipientFlags {
   readonly timeout: number;
 }
 
+type PublishArguments = readonly [first: string | undefined, rest: readonly string[]];
+
 const CHANNEL = /^[A-Za-z0-9._-]+:[A-Za-z0-9._-]+$/;
 // What is read ahead of the answers: enough to fill the way to the bus, little enough to hold in memory.
 const MAX_OUTSTANDING = 256;
@@ -65,23 +67,29 @@ export function addPublish(program: Command, surroundings: Surroundings): void {
         "tail -f app.log | agentbus publish ops:logs -",
       ),
     )
-    .action(onBus(surroundings, publish));
+    .action(onBus(surroundings, publish, check));
 }
 
-async function publish(context: BusContext, [first, rest]: [string?, string[]?], flags: PublishFlags): Promise<void> {
-  const { channel, words } = split(first, rest ?? []);
-  const to = recipientsOf(flags);
-  if (channel === undefined && to === undefined) {
+function check([first, rest]: PublishArguments, flags: PublishFlags): void {
+  const { channel, words } = split(first, rest);
+  if (channel === undefined && recipientsOf(flags) === undefined) {
     throw new UsageError(
       first === undefined
         ? "say where and what: agentbus publish room:channel text"
         : `${JSON.stringify(first)} is not a channel, which is written room:channel, and --to names no agent`,
     );
   }
-  if (words.length === 0) throw new UsageError("nothing to publish: give a text, or - to read lines from standard input");
+  if (words.length === 0)
+    throw new UsageError("nothing to publish: give a text, or - to read lines from standard input");
+  if (isStandardInput(words) && (flags.key !== undefined || flags.id !== undefined))
+    throw new UsageError("--id and --key name one message: they do not go with lines from standard input");
+}
+
+async function publish(context: BusContext, [first, rest]: PublishArguments, flags: PublishFlags): Promise<void> {
+  const { channel, words } = split(first, rest);
   const options: SendOptions = given<SendOptions>({
     channel,
-    to,
+    to: recipientsOf(flags),
     type: flags.type,
     name: flags.name,
     metadata: flags.metadata,
@@ -96,45 +104,48 @@ async function publish(context: BusContext, [first, rest]: [string?, string[]?],
     timeToLiveMs: flags.ttl,
     timeoutMs: flags.timeout,
   });
-  if (words.length === 1 && words[0] === "-") return publishLines(context, options);
+  if (isStandardInput(words)) return publishLines(context, options);
   using _progress = showProgress(context.terminal, () => "waiting for the bus to store it");
   const receipt = await context.agent().send(words.join(" "), { ...options, signal: context.signal });
   await printReceipt(context.terminal, receipt);
 }
 
+/** The first argument is the channel when it is written as one. */
 function split(first: string | undefined, rest: readonly string[]): { channel?: string; words: readonly string[] } {
   if (first === undefined) return { words: [] };
   return CHANNEL.test(first) ? { channel: first, words: rest } : { words: [first, ...rest] };
 }
 
-/** The agent stores them in the order of the calls, so several may be on their way. */
+function isStandardInput(words: readonly string[]): boolean {
+  return words.length === 1 && words[0] === "-";
+}
+
+/** The agent stores them in the order of the calls, so several may be on their way; receipts are printed as they come. */
 async function publishLines(context: BusContext, options: SendOptions): Promise<void> {
-  if (options.idempotencyKey !== undefined || options.id !== undefined) {
-    throw new UsageError("--id and --key name one message: they do not go with lines from standard input");
-  }
   const { terminal, streams, signal } = context;
   const agent = context.agent();
   const failed = new AbortController();
-  const outstanding: Promise<Receipt>[] = [];
-  const settleOldest = async () => printReceipt(terminal, (await outstanding.shift()) as Receipt);
+  const outstanding: Promise<void>[] = [];
+  let printed = Promise.resolve();
   let lines = 0;
-  try {
-    for await (const line of readLines(streams.stdin, AbortSignal.any([signal, failed.signal]))) {
-      lines++;
-      const sent = agent.send(line, { ...options, signal });
-      // A refusal ends the reading at once, also when standard input is silent.
-      sent.catch(() => failed.abort());
-      outstanding.push(sent);
-      if (outstanding.length >= MAX_OUTSTANDING) await settleOldest();
-    }
-    while (outstanding.length > 0) await settleOldest();
-  } catch (error) {
-    terminal.note(`line ${lines - outstanding.length} of standard input was not published; reading stopped there`, "warning");
-    throw error;
-  } finally {
-    // What came behind the failure: told by the failure already.
-    await Promise.allSettled(outstanding);
+  const settle = async (sent: Promise<Receipt>, line: number) => {
+    const receipt = await sent.catch((error: unknown) => {
+      terminal.note(`line ${line} of standard input was not published; some behind it may have been`, "warning");
+      throw error;
+    });
+    await printReceipt(terminal, receipt);
+  };
+  for await (const line of readLines(streams.stdin, AbortSignal.any([signal, failed.signal]))) {
+    const number = ++lines;
+    const sent = agent.send(line, { ...options, signal });
+    sent.catch(() => {}); // told by the first that fails
+    printed = printed.then(() => settle(sent, number));
+    // A refusal ends the reading at once, also when standard input is silent.
+    printed.catch(() => failed.abort());
+    outstanding.push(printed);
+    if (outstanding.length >= MAX_OUTSTANDING) await outstanding.shift();
   }
+  await printed;
   signal.throwIfAborted();
 }
 

@@ -52,7 +52,7 @@ export function addSubscribe(program: Command, surroundings: Surroundings): void
         "agentbus --json subscribe lab:events --positions-file ./read | jq .text",
       ),
     )
-    .action(onBus(surroundings, subscribe));
+    .action(onBus(surroundings, subscribe, (_args: [string[]?], flags: SubscribeFlags) => void startOf(flags)));
 }
 
 async function subscribe(context: BusContext, [names]: [string[]?], flags: SubscribeFlags): Promise<void> {
@@ -99,7 +99,8 @@ async function readAll(context: BusContext, subscription: Subscription, most: nu
 /** Answers whether the stream is cut now. */
 async function tell({ terminal, bus }: BusContext, event: SubscriptionEvent, wasCut: boolean): Promise<boolean> {
   if (event.type === "gap") await printGap(terminal, event.gap);
-  if (event.type === "cut" && !wasCut) terminal.note(`-- the connection was cut (${event.error.message}); trying again`);
+  if (event.type === "cut" && !wasCut)
+    terminal.note(`-- the connection was cut (${event.error.message}); trying again`);
   if (event.type === "opened" && wasCut) terminal.note("-- connected again");
   else if (event.type === "opened" && terminal.showsProgress) terminal.note(`-- connected to ${bus.url}, Ctrl-C ends`);
   return event.type === "cut" || (wasCut && event.type !== "opened");

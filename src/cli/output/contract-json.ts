@@ -38,7 +38,7 @@ export function contractJson(record: object): { readonly [key: string]: Json } {
 }
 
 function valueJson(key: string, value: unknown): Json | undefined {
-  if (typeof value === "number") return enumName(key, value) ?? value;
+  if (typeof value === "number") return isUnsetEnum(key, value) ? undefined : (enumName(key, value) ?? value);
   if (typeof value === "bigint") return Number(value);
   if (typeof value === "boolean") return value;
   if (typeof value === "string") return value === "" ? undefined : value;
@@ -57,6 +57,10 @@ function objectJson(value: object & { readonly $typeName?: string }): Json | und
     typeof item === "bigint" ? Number(item) : String(item),
   ]);
   return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}
+
+function isUnsetEnum(field: string, value: number): boolean {
+  return value === 0 && ENUMS[field] !== undefined;
 }
 
 /** The word for an enum's value in the field of this name; undefined: no enum, unset, or newer than this program. */

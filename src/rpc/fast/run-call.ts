@@ -1,18 +1,18 @@
-import type { BusError, CodeName } from "../../core/errors.ts";
-import { BusError as Failure } from "../../core/errors.ts";
+import { BusError, type CodeName } from "../../core/errors.ts";
 import type { Identity } from "../../core/identity.ts";
 import { FrameReader } from "../../wire/frames.ts";
+import type { CallEnd } from "../call-meter.ts";
 import { toBusError } from "../error-status.ts";
 import { FastCall } from "./call.ts";
 import type { FastContext } from "./context.ts";
 import { type ProtocolName, timeoutOf } from "./protocol.ts";
-import type { Sink } from "./sink.ts";
+import type { Sink, SinkEvents } from "./sink.ts";
 
 /** One method on the fast path. */
 export interface FastMethod {
   readonly name: string;
   readonly unary: boolean;
-  /** Called once the caller is known. */
+  /** Called once the caller is known. `finish` ends the call, with an error or well. */
   open(call: FastCall, identity: Identity, context: FastContext, finish: (error?: BusError) => void): FastHandler;
 }
 
@@ -29,75 +29,126 @@ export interface FastHandler {
 
 /** gRPC and Connect mark a compressed message so. This path takes none. */
 const COMPRESSED = 0x01;
+/** Longer than a timer can count means never, in effect. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Runs one call from its headers to its end: authenticate, deadline, frames, errors, metrics. */
 export function runCall(method: FastMethod, protocol: ProtocolName, sink: Sink, context: FastContext): void {
-  const { bus, callers, meter } = context;
-  const call = new FastCall(protocol, sink);
-  const ended = meter.begin(method.name, "fast", method.unary);
-  let code: CodeName | "OK" | undefined;
-  let handler: FastHandler | undefined;
-  let stopTimer: (() => void) | undefined;
+  new CallRun(method, protocol, sink, context).start();
+}
 
-  const finish = (error?: BusError) => {
-    if (call.finished) return;
-    code ??= error?.code ?? "OK";
-    call.finish(error);
-  };
-  const guarded = (task: () => void) => {
+/** One object for a call and few closures: a bus with thousands of streams holds as many of these. */
+class CallRun implements SinkEvents {
+  readonly #method: FastMethod;
+  readonly #context: FastContext;
+  readonly #call: FastCall;
+  readonly #ended: CallEnd;
+  #code: CodeName | "OK" | undefined;
+  #handler: FastHandler | undefined;
+  #stopTimer: (() => void) | undefined;
+  /** Let go of when the request has been read. */
+  #frames: FrameReader | undefined;
+  /** The body of a unary Connect call, which has no frames. */
+  #body: Buffer[] | undefined;
+  #bodyBytes = 0;
+
+  constructor(method: FastMethod, protocol: ProtocolName, sink: Sink, context: FastContext) {
+    this.#method = method;
+    this.#context = context;
+    this.#call = new FastCall(protocol, sink);
+    this.#ended = context.meter.begin(method.name, "fast", method.unary);
+    if (protocol === "connect-unary") this.#body = [];
+    else {
+      this.#frames = new FrameReader(context.bus.options.limits.requestBytes, (payload, flags) =>
+        this.#onFrame(payload, flags),
+      );
+    }
+  }
+
+  start(): void {
+    const { sink } = this.#call;
+    sink.listen(this);
     try {
-      task();
+      const { headers } = sink;
+      const timeoutMs = timeoutOf(single(headers["grpc-timeout"]), single(headers["connect-timeout-ms"]));
+      if (timeoutMs === null) throw new BusError("MALFORMED_REQUEST", "the call's timeout is malformed");
+      const identity = this.#context.callers.identify(this.#call.authorization);
+      this.#handler = this.#method.open(this.#call, identity, this.#context, (error) => this.#finish(error));
+      if (timeoutMs !== undefined && timeoutMs <= MAX_TIMER_MS) {
+        const expired = () => this.#finish(new BusError("DEADLINE", `the call's deadline of ${timeoutMs} ms passed`));
+        this.#stopTimer = this.#context.bus.clock.after(timeoutMs, expired);
+      }
     } catch (thrown) {
-      finish(toBusError(thrown, bus.logger));
+      this.#fail(thrown);
     }
-  };
-  const frames = new FrameReader(bus.options.limits.requestBytes, (payload, flags) => {
-    if (call.finished) return;
-    if ((flags & COMPRESSED) !== 0) throw new Failure("MALFORMED_REQUEST", "a compressed message without an encoding");
-    handler?.onMessage(payload);
-  });
-  const whole: Buffer[] = [];
-  let wholeBytes = 0;
+  }
 
-  sink.listen({
-    onData: (chunk) =>
-      guarded(() => {
-        if (call.finished) return;
-        if (protocol !== "connect-unary") return frames.push(chunk);
-        wholeBytes += chunk.length;
-        if (wholeBytes > bus.options.limits.requestBytes) {
-          const limit = bus.options.limits.requestBytes;
-          throw new Failure("REQUEST_TOO_LARGE", `the request is larger than ${limit} bytes`);
-        }
-        whole.push(chunk);
-      }),
-    onEnd: () =>
-      guarded(() => {
-        if (call.finished) return;
-        if (protocol === "connect-unary") handler?.onMessage(whole.length === 1 ? whole[0]! : Buffer.concat(whole));
-        else if (frames.partial) throw new Failure("MALFORMED_REQUEST", "the request ends within a message");
-        handler?.onEnd();
-      }),
-    onDrain: () => guarded(() => handler?.onDrain()),
-    onClose: (graceful) => {
-      stopTimer?.();
-      ended(code ?? (call.finished ? "OK" : "CANCELLED"));
-      handler?.onClose(graceful);
-    },
-  });
-
-  guarded(() => {
-    const { headers } = sink;
-    const timeoutMs = timeoutOf(single(headers["grpc-timeout"]), single(headers["connect-timeout-ms"]));
-    if (timeoutMs === null) throw new Failure("MALFORMED_REQUEST", "the call's timeout is malformed");
-    const identity = callers.identify(call.authorization);
-    handler = method.open(call, identity, context, finish);
-    if (timeoutMs !== undefined) {
-      const expire = () => finish(new Failure("DEADLINE", `the call's deadline of ${timeoutMs} ms passed`));
-      // Longer than a timer can count means never, in effect.
-      if (timeoutMs < 2 ** 31) stopTimer = bus.clock.after(timeoutMs, expire);
+  onData(chunk: Buffer): void {
+    if (this.#call.finished) return;
+    try {
+      if (this.#body === undefined) this.#frames?.push(chunk);
+      else this.#addToBody(this.#body, chunk);
+    } catch (thrown) {
+      this.#fail(thrown);
     }
-  });
+  }
+
+  onEnd(): void {
+    if (this.#call.finished) return;
+    try {
+      if (this.#body !== undefined) {
+        this.#handler?.onMessage(this.#body.length === 1 ? this.#body[0]! : Buffer.concat(this.#body));
+      } else if (this.#frames?.partial === true) {
+        throw new BusError("MALFORMED_REQUEST", "the request ends within a message");
+      }
+      this.#body = undefined;
+      this.#frames = undefined;
+      this.#handler?.onEnd();
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
+  onDrain(): void {
+    try {
+      this.#handler?.onDrain();
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
+  onClose(graceful: boolean): void {
+    this.#stopTimer?.();
+    this.#ended(this.#code ?? (this.#call.finished ? "OK" : "CANCELLED"));
+    this.#handler?.onClose(graceful);
+  }
+
+  #onFrame(payload: Buffer, flags: number): void {
+    if (this.#call.finished) return;
+    if ((flags & COMPRESSED) !== 0) {
+      throw new BusError("MALFORMED_REQUEST", "a message is marked as compressed, and the call names no encoding");
+    }
+    this.#handler?.onMessage(payload);
+  }
+
+  #addToBody(body: Buffer[], chunk: Buffer): void {
+    const { requestBytes } = this.#context.bus.options.limits;
+    this.#bodyBytes += chunk.length;
+    if (this.#bodyBytes > requestBytes) {
+      throw new BusError("REQUEST_TOO_LARGE", `the request is larger than ${requestBytes} bytes`);
+    }
+    body.push(chunk);
+  }
+
+  #fail(thrown: unknown): void {
+    this.#finish(toBusError(thrown, this.#context.bus.logger));
+  }
+
+  #finish(error?: BusError): void {
+    if (this.#call.finished) return;
+    this.#code ??= error?.code ?? "OK";
+    this.#call.finish(error);
+  }
 }
 
 function single(value: string | string[] | undefined): string | undefined {

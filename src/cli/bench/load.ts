@@ -1,0 +1,131 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { AgentBus, Subscription } from "agentbus/node";
+import { LatencyRecorder, type LatencySummary } from "./latency.ts";
+import { stampedPayload, stampOf } from "./stamp.ts";
+
+export interface LoadOptions {
+  readonly channel: string;
+  readonly publishers: number;
+  readonly subscribers: number;
+  /** Of all publishers together. */
+  readonly messages: number;
+  readonly payloadBytes: number;
+  /** Messages a second of all publishers together; undefined: as fast as answers come. */
+  readonly rate: number | undefined;
+  /** Messages of one publisher that wait for their answer, at most. */
+  readonly outstanding: number;
+  readonly signal: AbortSignal;
+}
+
+/** What one side saw. */
+export interface SideResult {
+  readonly messages: number;
+  readonly perSecond: number;
+  readonly bytesPerSecond: number;
+  /** Milliseconds from `send` to the answer, or from `send` to the reader; undefined: there were none. */
+  readonly latency: LatencySummary | undefined;
+}
+
+export interface LoadResult {
+  readonly published: SideResult;
+  readonly delivered: SideResult;
+  /** Deliveries that did not come. */
+  readonly missing: number;
+}
+
+// The server is idle by then: what has not come after this does not come.
+const QUIET_MS = 5_000;
+
+/** Publishes to a channel and reads it, and measures both. Everything shares this process, and its clock. */
+export async function runLoad(bus: AgentBus, options: LoadOptions): Promise<LoadResult> {
+  const { publishers, subscribers, messages, payloadBytes, channel, signal } = options;
+  const answers = new LatencyRecorder();
+  const deliveries = new LatencyRecorder();
+  const readers = Array.from({ length: subscribers }, (_, i) =>
+    bus.agent(`bench-subscriber-${i + 1}`).subscribe({ channels: [channel], observe: true }),
+  );
+  const end = Promise.withResolvers<void>();
+  const expected = messages * subscribers;
+  let lastDelivery = 0;
+  const onDelivery = (stamp: number) => {
+    lastDelivery = performance.now();
+    deliveries.record(lastDelivery - stamp);
+    if (deliveries.count >= expected) end.resolve();
+  };
+  signal.addEventListener("abort", () => end.reject(signal.reason), { once: true });
+  end.promise.catch(() => {}); // it may come before anybody waits for it
+  const reading = Promise.all(readers.map((reader) => read(reader, onDelivery)));
+  reading.catch(end.reject);
+  try {
+    await Promise.all(readers.map((reader) => reader.ready()));
+    const startedAt = performance.now();
+    const shares = Array.from({ length: publishers }, (_, i) => share(messages, publishers, i));
+    await Promise.all(shares.map((count, i) => publish(bus, `bench-publisher-${i + 1}`, count, options, answers)));
+    const publishedAt = performance.now();
+    if (deliveries.count < expected) await Promise.race([end.promise, quiet(() => lastDelivery, signal)]);
+    const side = (recorder: LatencyRecorder, endedAt: number): SideResult => {
+      const seconds = (endedAt - startedAt) / 1_000;
+      const perSecond = recorder.count === 0 ? 0 : recorder.count / seconds;
+      return {
+        messages: recorder.count,
+        perSecond,
+        bytesPerSecond: perSecond * payloadBytes,
+        latency: recorder.summary(),
+      };
+    };
+    return {
+      published: side(answers, publishedAt),
+      delivered: side(deliveries, lastDelivery),
+      missing: expected - deliveries.count,
+    };
+  } finally {
+    await Promise.allSettled(readers.map((reader) => reader.close()));
+    await reading.catch(() => {});
+  }
+}
+
+async function read(reader: Subscription, onDelivery: (stamp: number) => void): Promise<void> {
+  for await (const message of reader) onDelivery(stampOf(message.data));
+}
+
+async function publish(
+  bus: AgentBus,
+  agentId: string,
+  count: number,
+  { channel, payloadBytes, rate, publishers, outstanding, signal }: LoadOptions,
+  answers: LatencyRecorder,
+): Promise<void> {
+  const agent = bus.agent(agentId);
+  const intervalMs = rate === undefined ? 0 : (1_000 * publishers) / rate;
+  const startedAt = performance.now();
+  const waiting: Promise<void>[] = [];
+  for (let i = 0; i < count; i++) {
+    signal.throwIfAborted();
+    // By the plan and not by the last send: a pause that took too long is made up for.
+    const early = startedAt + i * intervalMs - performance.now();
+    if (early > 0) await pause(early, undefined, { signal });
+    if (waiting.length >= outstanding) await waiting.shift();
+    const sentAt = performance.now();
+    const stored = agent
+      .send(stampedPayload(payloadBytes, sentAt), { channel, signal })
+      .then(() => answers.record(performance.now() - sentAt));
+    stored.catch(() => {}); // told when its turn comes
+    waiting.push(stored);
+  }
+  await Promise.all(waiting);
+}
+
+/** The part of `total` that the i-th of `parts` takes. */
+function share(total: number, parts: number, i: number): number {
+  return Math.floor(total / parts) + (i < total % parts ? 1 : 0);
+}
+
+/** Resolves when nothing has come for a while. */
+async function quiet(lastAt: () => number, signal: AbortSignal): Promise<void> {
+  const since = performance.now();
+  for (;;) {
+    const left = Math.max(since, lastAt()) + QUIET_MS - performance.now();
+    if (left <= 0) return;
+    await pause(left, undefined, { signal, ref: false });
+  }
+}

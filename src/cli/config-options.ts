@@ -1,0 +1,43 @@
+import { type Command, Option } from "commander";
+import { type Config, loadConfig } from "../config/load-config.ts";
+import { repeated } from "./option-values.ts";
+
+export interface ConfigFlags {
+  readonly config?: string;
+  readonly host?: string;
+  readonly port?: string;
+  readonly storage?: string;
+  readonly unsafePublic?: true;
+  readonly set?: readonly string[];
+  /** The global option: here, log lines for programs. */
+  readonly json?: boolean;
+}
+
+/** Where a node's configuration comes from. */
+export function addConfigOptions(command: Command): Command {
+  return command
+    .addOption(new Option("-c, --config <file>", "configuration file, YAML or JSON"))
+    .option("--host <address>", "address to listen on; default: 127.0.0.1")
+    .option("-p, --port <number>", "port to listen on; default: 7400; 0 takes a free one")
+    .option("-s, --storage <url>", "where messages are kept: memory: or file:./data; default: memory:")
+    .option("--unsafe-public", "listen beyond loopback without API keys: whoever reaches the port may act for anybody")
+    .addOption(repeated("--set <key=value>", "any setting, for example limits.maxHops=8"));
+}
+
+/** File < environment < flags. Throws ConfigError with all faults at once. */
+export function configOf(flags: ConfigFlags): Config {
+  const { config: file, host, port, storage, unsafePublic, set = [], json } = flags;
+  const shorthands = [
+    ["server.host", host],
+    ["server.port", port],
+    ["storage.url", storage],
+    ["server.unsafePublic", unsafePublic],
+    ["log.format", json === true ? "json" : undefined],
+  ] as const;
+  const assignments = shorthands.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]));
+  return loadConfig({
+    ...(file === undefined ? {} : { file }),
+    env: process.env,
+    assignments: [...assignments, ...set],
+  });
+}
