@@ -1,0 +1,63 @@
+import type { Dialect } from "../harness/server-process.ts";
+
+interface JobBase {
+  readonly dialect: Dialect;
+  readonly port: number;
+  /** Whose CPU is counted as the server's. */
+  readonly serverPid: number;
+  readonly channel: string;
+  readonly warmUpMs: number;
+  readonly measureMs: number;
+}
+
+/** One publisher, many subscribers with a connection each, as fast as the bounds allow. */
+export interface FanoutJob extends JobBase {
+  readonly kind: "fanout";
+  readonly subscribers: number;
+  /** Messages in one request, or in one write where the protocol has no batches. */
+  readonly batch: number;
+  /** Requests that may be unanswered at a time; 0: any number. */
+  readonly maxRequests: number;
+  /** Messages that the publisher may be ahead of the slowest subscriber. */
+  readonly maxLag: number;
+  /** Decode everything and check content and order instead of only counting. gRPC only. */
+  readonly check: boolean;
+}
+
+/** Publishers alone, each waiting for answers. */
+export interface PublishJob extends JobBase {
+  readonly kind: "publish";
+  /** `unary`: a call a batch; `stream`: PublishStream, or the pipelined publish of the dialect. */
+  readonly mode: "unary" | "stream";
+  readonly connections: number;
+  readonly batch: number;
+  /** Requests in flight on each connection. */
+  readonly inFlight: number;
+}
+
+/** A publisher at a steady rate; how long each message takes to each subscriber. */
+export interface LatencyJob extends JobBase {
+  readonly kind: "latency";
+  readonly subscribers: number;
+  readonly messagesPerSecond: number;
+}
+
+export type Job = FanoutJob | PublishJob | LatencyJob;
+
+/** What one measurement gives. */
+export interface Measurement {
+  /** Deliveries, or messages acknowledged, in the measured time. */
+  readonly operations: number;
+  readonly elapsedMs: number;
+  readonly serverCpuMicros: number;
+  readonly clientCpuMicros: number;
+  /** What the rest of the machine used meanwhile, in cores. */
+  readonly otherCores: number;
+  /** Sorted; of the messages published in the measured time. Only of latency and unary jobs. */
+  readonly p50Ms?: number;
+  readonly p99Ms?: number;
+}
+
+export interface JobFailure {
+  readonly error: string;
+}

@@ -1,0 +1,31 @@
+import { digestOf, type History, type LogRecord, parsePlace } from "../../test/support/history.ts";
+import type { WireClients } from "../../test/support/wire-clients.ts";
+
+/** Reads a whole channel as one agent sees it, writes that down, and answers the head's sequence. */
+export async function recordFinalLog(
+  history: History,
+  { bus, rooms }: WireClients,
+  agent: string,
+  key: string,
+): Promise<number> {
+  const [room, channel] = [key.slice(0, key.indexOf(":")), key.slice(key.indexOf(":") + 1)];
+  const entries: LogRecord[] = [];
+  let position = "";
+  for (let caughtUp = false; !caughtUp; ) {
+    const start = position === "" ? {} : { start: { case: "position" as const, value: position } };
+    const response = await bus.fetch({ agentId: agent, room, channel, maxMessages: 1_000, ...start });
+    for (const message of response.messages) {
+      const { epoch, sequence, id, sender, payload, acceptTime } = message;
+      const acceptedAtMs = Number(acceptTime!.seconds) * 1_000 + acceptTime!.nanos / 1e6;
+      const digest = digestOf(payload.case === undefined ? "" : payload.value);
+      entries.push({ epoch, sequence: Number(sequence), id, sender, digest, acceptedAtMs });
+    }
+    if (response.gaps.length > 0) throw new Error(`${key}: ${response.gaps.length} gaps in a log that nobody damaged`);
+    ({ position, caughtUp } = response);
+  }
+  const head = parsePlace(position).sequence;
+  // An inbox is not listed; the campaign stays far below what retention keeps.
+  const floor = room === "_inbox" ? 1 : Number((await rooms.getChannel({ room, channel })).channel!.firstSequence);
+  history.record({ kind: "fetched", agent, channel: key, floor, head, entries });
+  return head;
+}

@@ -1,0 +1,15 @@
+import type { Interceptor, Transport } from "@connectrpc/connect";
+
+/** One server that this client may talk to. */
+export interface Endpoint {
+  readonly transport: Transport;
+  /** Closes what is open to it. */
+  close(): void;
+}
+
+/** What differs between a browser and Node. */
+export interface Platform {
+  /** False: request streams do not work here, so publishes go out one batch after another. */
+  readonly clientStreams: boolean;
+  open(url: string, interceptors: Interceptor[]): Endpoint;
+}
