@@ -34,9 +34,6 @@ function countingStorage(seen: { url: string; records: number }): StorageFactory
     const inner = await memoryStorage("memory:", options, environment);
     return {
       ...inner,
-      now: () => inner.now(),
-      problem: () => inner.problem(),
-      close: () => inner.close(),
       kind: "counting",
       log: new Proxy(inner.log, {
         get(log, key) {

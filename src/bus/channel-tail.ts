@@ -16,7 +16,7 @@ export interface TailRange {
   readonly expiresAtMs: number;
 }
 
-/** Told when the tail has grown. */
+/** Told when the tail has grown, or when nothing will come any more. */
 export interface TailListener {
   wake(): void;
 }
@@ -35,6 +35,8 @@ export class ChannelTail {
   head = 0;
   /** Bytes of the entries held. */
   bytes = 0;
+  /** The channel was deleted: nothing comes any more. */
+  gone = false;
   /** Whether anything came since somebody asked last. */
   active = false;
   readonly #codec: MessageCodec;

@@ -260,7 +260,7 @@ export class Fetcher {
       const onAbort = () => finish(false);
       const listener = {
         wake: () => {
-          if (tail.head > after) finish(true);
+          if (tail.gone || tail.head > after) finish(true);
         },
       };
       const stop = clock.after(waitMs, () => finish(false));
@@ -270,7 +270,7 @@ export class Fetcher {
       view.log.state(view.name).then(
         (state) => {
           tail.startAt(state?.head ?? 0);
-          if (state === undefined || state.head > after) finish(true);
+          if (state === undefined || state.incarnation !== view.incarnation || state.head > after) finish(true);
         },
         () => finish(true),
       );

@@ -81,8 +81,11 @@ export class Hub {
   drop(key: string): void {
     const attached = this.#attached.get(key);
     if (attached === undefined) return;
-    this.#bytes -= attached.tail.bytes;
+    const { tail } = attached;
+    this.#bytes -= tail.bytes;
     this.#attached.delete(key);
+    tail.gone = true;
+    for (const listener of [...tail.listeners]) listener.wake();
   }
 
   /** Whether anyone reads the channel live: else what is stored needs not be told. */

@@ -173,23 +173,24 @@ export class Publisher {
 
     const target = this.#target(input, drafts);
     const channel = this.#deps.rooms.channel(target.key);
-    if (channel !== undefined && agents.get(input.agentId) !== undefined) {
-      const hopCounts = this.#hops.count(drafts);
-      if (!(hopCounts instanceof Promise)) {
-        return { sender: input.agentId, drafts, hopCounts, channel, startedMs, readyMs };
-      }
+    // Counted once: a promise that nobody waits for would end the process when it is rejected.
+    const hopCounts = this.#hops.count(drafts);
+    const ready = channel !== undefined && agents.get(input.agentId) !== undefined;
+    if (ready && !(hopCounts instanceof Promise)) {
+      return { sender: input.agentId, drafts, hopCounts, channel, startedMs, readyMs };
     }
-    return this.#prepareSlowly(input, target, drafts, startedMs);
+    return this.#prepareSlowly(input, target, drafts, hopCounts, startedMs);
   }
 
   async #prepareSlowly(
     { agentId }: PublishInput,
     target: ReturnType<typeof channelName>,
     drafts: readonly Draft[],
+    counting: readonly number[] | Promise<readonly number[]>,
     startedMs: number,
   ): Promise<Prepared> {
     const { rooms, agents, clock } = this.#deps;
-    const hopCounts = await this.#hops.count(drafts);
+    const hopCounts = await counting;
     // Before anything is created for it: a publish that names somebody unknown leaves no trace.
     drafts.forEach(({ to }, index) => {
       const refusal = to && refusalOf(to, agentId, agents);
@@ -237,7 +238,8 @@ export class Publisher {
       const { channel } = prepared;
       const routed = this.#route(channel, prepared, prepared.readyMs);
       const outcome = append(channel, routed.records);
-      if (outcome instanceof Promise || outcome.kind !== "appended") return this.#storeSlowly(prepared, routed, outcome);
+      if (outcome instanceof Promise || outcome.kind !== "appended")
+        return this.#storeSlowly(prepared, routed, outcome);
       return this.#stored(prepared, channel, routed, outcome.entries);
     } catch (error) {
       throw this.#failed(prepared.sender, error);
@@ -255,7 +257,7 @@ export class Publisher {
     let appending = pending;
     this.#pending++;
     try {
-      for (let attempt = 0; attempt < MAX_REROUTES; attempt++) {
+      for (let attempt = 1; ; attempt++) {
         const outcome = await appending;
         if (outcome.kind === "appended") return await this.#stored(prepared, channel, routed, outcome.entries);
         if (outcome.kind === "conflict") {
@@ -264,13 +266,15 @@ export class Publisher {
             `the idempotency key ${quote(routed.records[outcome.index]!.idempotencyKey)} was used for other content`,
           ).at(outcome.index);
         }
+        if (attempt === MAX_REROUTES) {
+          throw new BusError("CONCURRENT_UPDATE", `${channel.name.key} is being changed all the time; try again`);
+        }
         const reloaded = await this.#deps.rooms.reload(channel.name);
         if (reloaded === undefined) throw new BusError("CHANNEL_DELETED", `${channel.name.key} was deleted meanwhile`);
         channel = reloaded;
         routed = this.#route(channel, prepared, this.#deps.clock.monotonic());
         appending = append(channel, routed.records);
       }
-      throw new BusError("CONCURRENT_UPDATE", `${channel.name.key} is being changed all the time; try again`);
     } catch (error) {
       throw this.#failed(prepared.sender, error);
     } finally {

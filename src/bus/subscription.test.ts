@@ -9,12 +9,15 @@ const EXPLORE = "science:explore";
 const explore = channelName("science", "explore");
 const texts = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => `m${from + i}`);
 const sayAll = (bus: TestBus, from: number, to: number) => bus.say("alice", EXPLORE, ...texts(from, to));
-const trimTo = (bus: TestBus, maxMessages: number) => bus.storage.log.trim(explore, { maxAgeMs: 0, maxBytes: 0, maxMessages });
+const trimTo = (bus: TestBus, maxMessages: number) =>
+  bus.storage.log.trim(explore, { maxAgeMs: 0, maxBytes: 0, maxMessages });
 const fromEarliest = { channels: [EXPLORE], start: { kind: "earliest" as const } };
 
 /** A bus whose reads of the log go through `read` when a test sets it. */
 async function openWatched(options: TestBusOptions = {}) {
-  const control: { read?: (pass: MessageLog["read"], ...args: Parameters<MessageLog["read"]>) => ReturnType<MessageLog["read"]> } = {};
+  const control: {
+    read?: (pass: MessageLog["read"], ...args: Parameters<MessageLog["read"]>) => ReturnType<MessageLog["read"]>;
+  } = {};
   let reads = 0;
   const bus = await openBus({
     ...options,
@@ -38,7 +41,10 @@ describe("heartbeats", () => {
     assert.deepEqual(reader.pull(), []);
     bus.clock.advance(1);
     const [beat, ...more] = reader.pull();
-    assert.deepEqual([more.length, beat?.messages.length, Number(beat?.serverTime?.seconds) * 1_000], [0, 0, bus.clock.now()]);
+    assert.deepEqual(
+      [more.length, beat?.messages.length, Number(beat?.serverTime?.seconds) * 1_000],
+      [0, 0, bus.clock.now()],
+    );
     bus.clock.advance(3_000);
     await bus.say("bob", EXPLORE, "x");
     await reader.take();
@@ -84,7 +90,11 @@ describe("caught up", () => {
     const bus = await openBus();
     await sayAll(bus, 1, 5);
     await bus.say("bob", "science:other", "o1");
-    const reader = await bus.read({ channels: [EXPLORE, "science:other"], start: { kind: "earliest" }, maxMessages: 2 });
+    const reader = await bus.read({
+      channels: [EXPLORE, "science:other"],
+      start: { kind: "earliest" },
+      maxMessages: 2,
+    });
     assert.equal(reader.first.caughtUp, false);
     await reader.take();
     assert.equal(reader.caughtUpTimes, 1);
@@ -127,7 +137,10 @@ describe("batches", () => {
     await reader.take();
     await sayAll(bus, 5, 5);
     await reader.take();
-    assert.deepEqual(reader.responses.map(({ messages }) => messages.length), [0, 4, 1]);
+    assert.deepEqual(
+      reader.responses.map(({ messages }) => messages.length),
+      [0, 4, 1],
+    );
   });
 
   it("end at max_messages and at so many bytes, of the tail and of the store alike", async () => {
@@ -139,7 +152,10 @@ describe("batches", () => {
       assert.equal((await few.take()).length, 10);
       assert.equal((await small.take()).length, 10);
       assert.ok(few.responses.every(({ messages }) => messages.length <= 3));
-      assert.ok(small.responses.every(({ messages }) => messages.length <= 3), "3 messages of 300 bytes fit 1,000");
+      assert.ok(
+        small.responses.every(({ messages }) => messages.length <= 3),
+        "3 messages of 300 bytes fit 1,000",
+      );
     }
   });
 
@@ -173,7 +189,13 @@ describe("a message that has expired", () => {
   it("is passed over without a Gap, live and from the store", async () => {
     const bus = await openBus();
     const slow = await bus.read({ channels: [EXPLORE] });
-    await bus.say("alice", EXPLORE, "m1", { timeToLive: { seconds: 5n }, payload: { case: "text", value: "brief" } }, "m2");
+    await bus.say(
+      "alice",
+      EXPLORE,
+      "m1",
+      { timeToLive: { seconds: 5n }, payload: { case: "text", value: "brief" } },
+      "m2",
+    );
     const quick = await bus.read(fromEarliest);
     assert.deepEqual(await quick.take(), ["m1", "brief", "m2"]);
     bus.clock.step(4_999);
@@ -299,7 +321,10 @@ describe("the store", () => {
     bus.control.read = async (pass, request): Promise<ReadResult> => {
       const result = await pass(request);
       const bad = (sequence: number) => (sequence >= 3 && sequence <= 4) || sequence === 8;
-      const damaged = [{ first: 3, last: 4 }, { first: 8, last: 8 }].filter(({ first }) => first > request.from);
+      const damaged = [
+        { first: 3, last: 4 },
+        { first: 8, last: 8 },
+      ].filter(({ first }) => first > request.from);
       return { ...result, entries: result.entries.filter(({ sequence }) => !bad(sequence)), damaged };
     };
     const reader = await bus.read(fromEarliest);

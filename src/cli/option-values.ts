@@ -1,5 +1,8 @@
-import { InvalidArgumentError, Option } from "commander";
+import { Argument, InvalidArgumentError, Option } from "commander";
 import { parseDuration, parseSize } from "../config/units.ts";
+import { BusError } from "../core/errors.ts";
+import { parseChannelName } from "../core/names.ts";
+import { parsePosition } from "../core/position.ts";
 
 /** For options that may be given several times. */
 export function collect(value: string, earlier: readonly string[] = []): readonly string[] {
@@ -46,6 +49,37 @@ export function instant(value: string): Date {
   const date = /^\d{4}-/.test(value) ? new Date(value) : new Date(Number.NaN);
   if (!Number.isNaN(date.getTime())) return date;
   throw new InvalidArgumentError('Give an instant such as "2026-01-31T12:00:00Z", or how long ago, such as "15m".');
+}
+
+/** "http://host:port" or "https://host". */
+export function url(value: string): string {
+  if (/^https?:\/\/[^/]/.test(value) && URL.canParse(value)) return value;
+  throw new InvalidArgumentError('Give a URL that starts with http:// or https://, such as "http://127.0.0.1:7400".');
+}
+
+/** The argument "<channel>", written room:channel. */
+export function channelArgument(description = "room:channel"): Argument {
+  return new Argument("<channel>", description).argParser(channel);
+}
+
+/** Checks "room:channel". */
+export function channel(value: string): string {
+  return checked(value, parseChannelName);
+}
+
+/** Positions, "room:channel@epoch.sequence"; for options that may be given several times. */
+export function collectPosition(value: string, earlier?: readonly string[]): readonly string[] {
+  return collect(checked(value, parsePosition), earlier);
+}
+
+function checked(value: string, parse: (value: string) => unknown): string {
+  try {
+    parse(value);
+    return value;
+  } catch (error) {
+    if (error instanceof BusError) throw new InvalidArgumentError(`${error.message}.`);
+    throw error;
+  }
 }
 
 /** An option that takes one of some words of the contract, in lower case. */

@@ -16,6 +16,7 @@ import { addSubscribe } from "./commands/subscribe.ts";
 import { examples } from "./examples.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { describeFailure } from "./failure.ts";
+import { url } from "./option-values.ts";
 import { Terminal } from "./output/terminal.ts";
 
 export interface ProgramOptions extends Surroundings {
@@ -38,7 +39,9 @@ export function createProgram(options: ProgramOptions): Command {
   const program = new Command("agentbus")
     .description("The message bus for systems of agents.")
     .version(programVersion(), "-V, --version", "print the version")
-    .addOption(new Option("--url <url>", "where the bus is").env("AGENTBUS_URL").default("http://127.0.0.1:7400"))
+    .addOption(
+      new Option("--url <url>", "where the bus is").argParser(url).env("AGENTBUS_URL").default("http://127.0.0.1:7400"),
+    )
     .addOption(new Option("--api-key <key>", "shows who calls; better kept in the variable").env("AGENTBUS_API_KEY"))
     .addOption(
       new Option("--agent <id>", "who acts; default: the API key's own agent, else the login name").env(
@@ -90,8 +93,8 @@ export async function runProgram(args: readonly string[], options: ProgramOption
     // The line may be too wrong for its options to be known.
     using resources = new DisposableStack();
     const terminal = resources.adopt(new Terminal(options.streams, args.includes("--json")), (it) => it.close());
-    const { url } = program.opts<{ url?: string }>();
-    const { exitCode, text, json } = describeFailure(error, url);
+    const opts = program.opts<{ url?: string }>();
+    const { exitCode, text, json } = describeFailure(error, opts.url);
     if (exitCode === EXIT.OK) return exitCode;
     terminal.fail(text, json);
     if (exitCode === EXIT.USAGE && text !== "" && !terminal.json) terminal.note("Try --help.");

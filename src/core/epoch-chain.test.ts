@@ -11,7 +11,10 @@ interface History {
 
 type Step = { readonly kind: "append" | "lose" | "trim"; readonly count: number };
 
-const step = fc.record({ kind: fc.constantFrom("append", "append", "lose", "trim"), count: fc.integer({ min: 0, max: 4 }) });
+const step = fc.record({
+  kind: fc.constantFrom("append", "append", "lose", "trim"),
+  count: fc.integer({ min: 0, max: 4 }),
+});
 const history = fc.array(step as fc.Arbitrary<Step>, { maxLength: 12 }).map(play);
 
 /** Losing the end of the log adds a link before anything is issued again. */
@@ -53,7 +56,8 @@ describe("placeReader", () => {
           assert.ok(!(wasSeen && delivered), `${number} is delivered twice`);
         }
         // What it saw and what is no more, it is told of.
-        for (let number = common + 1; number <= sequence; number++) assert.ok(told(number), `${number} was lost silently`);
+        for (let number = common + 1; number <= sequence; number++)
+          assert.ok(told(number), `${number} was lost silently`);
       }),
     );
   });
@@ -75,7 +79,10 @@ describe("placeReader", () => {
   });
 
   it("a position beyond the head of the newest epoch shows a log that was rolled back behind our back", () => {
-    const links = [{ epoch: 1, first: 1 }, { epoch: 2, first: 5 }];
+    const links = [
+      { epoch: 1, first: 1 },
+      { epoch: 2, first: 5 },
+    ];
     assert.deepEqual(placeReader({ head: 10, floor: 1, links }, 2, 12), {
       after: 10,
       gap: { first: 11, last: 12, cause: "NEW_EPOCH" },
@@ -86,10 +93,17 @@ describe("placeReader", () => {
 
   // The new epoch's entries that retention had taken away already were passed over in silence.
   it("tells of trimmed entries, also when they were issued anew in another epoch", () => {
-    const links = [{ epoch: 1, first: 1 }, { epoch: 2, first: 11 }];
+    const links = [
+      { epoch: 1, first: 1 },
+      { epoch: 2, first: 11 },
+    ];
     const { after, gap } = placeReader({ head: 30, floor: 21, links }, 1, 12);
     assert.deepEqual([after, gap], [20, { first: 11, last: 20, cause: "NEW_EPOCH" }]);
-    assert.deepEqual(placeReader({ head: 30, floor: 21, links }, 2, 15).gap, { first: 16, last: 20, cause: "RETENTION" });
+    assert.deepEqual(placeReader({ head: 30, floor: 21, links }, 2, 15).gap, {
+      first: 16,
+      last: 20,
+      cause: "RETENTION",
+    });
   });
 });
 

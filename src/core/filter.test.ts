@@ -4,13 +4,33 @@ import { compileFilter, type Filter } from "./filter.ts";
 import type { Facets, LogEntry } from "./message.ts";
 
 const NONE: Filter = {
-  types: [], names: [], senders: [], sessionIds: [], correlationIds: [], metadata: {}, minPriority: 0, directOnly: false,
+  types: [],
+  names: [],
+  senders: [],
+  sessionIds: [],
+  correlationIds: [],
+  metadata: {},
+  minPriority: 0,
+  directOnly: false,
 };
 const entry: LogEntry = {
-  sequence: 1, epoch: 1, acceptedAtMs: 0, expiresAtMs: 0, id: "", sender: "alice", audience: null, body: new Uint8Array(),
+  sequence: 1,
+  epoch: 1,
+  acceptedAtMs: 0,
+  expiresAtMs: 0,
+  id: "",
+  sender: "alice",
+  audience: null,
+  body: new Uint8Array(),
 };
 const facets: Facets = {
-  type: "EVENT", name: "Created", sessionId: "s1", correlationId: "c1", priority: 5, metadata: { tier: "gold", x: "" }, hopCount: 0,
+  type: "EVENT",
+  name: "Created",
+  sessionId: "s1",
+  correlationId: "c1",
+  priority: 5,
+  metadata: { tier: "gold", x: "" },
+  hopCount: 0,
 };
 const fits = (filter: Partial<Filter>, of: Partial<LogEntry> = {}) =>
   compileFilter({ ...NONE, ...filter })?.({ ...entry, ...of }, () => facets);
@@ -50,6 +70,9 @@ describe("filters", () => {
 
   it("reads the body only when a part of it is asked for", () => {
     const test = compileFilter({ ...NONE, senders: ["bob"], names: ["x"] })!;
-    assert.equal(test(entry, () => assert.fail("the body was read")), false);
+    assert.equal(
+      test(entry, () => assert.fail("the body was read")),
+      false,
+    );
   });
 });

@@ -15,12 +15,23 @@ describe("names", () => {
     assert.equal(isInbox(inboxOf("x")), true);
   });
 
-  it.each(["", ":", "a", "a:", ":b", "a:b:c", "a b:c", "a:b/c", "ä:b", "a:*", `a:${"b".repeat(129)}`, "_inbox:", "_inbox:a b"])(
-    "S3-FR-002: %j is no channel",
-    (text) => {
-      expect(() => parseChannelName(text)).toThrow(refused("BAD_NAME"));
-    },
-  );
+  it.each([
+    "",
+    ":",
+    "a",
+    "a:",
+    ":b",
+    "a:b:c",
+    "a b:c",
+    "a:b/c",
+    "ä:b",
+    "a:*",
+    `a:${"b".repeat(129)}`,
+    "_inbox:",
+    "_inbox:a b",
+  ])("S3-FR-002: %j is no channel", (text) => {
+    expect(() => parseChannelName(text)).toThrow(refused("BAD_NAME"));
+  });
 
   it("are 1 to 128 of their alphabet; a leading _ is the bus's own", () => {
     checkName("room", "a".repeat(128));

@@ -41,13 +41,15 @@ export function checkAgentId(id: string): void {
   if (!isAgentId(id)) {
     throw new BusError("BAD_NAME", `agent id ${quote(id)} must be 1 to 128 of A-Z a-z 0-9 . _ @ | : / + -`);
   }
-  if (id.startsWith(RESERVED_PREFIX)) throw new BusError("RESERVED_NAME", `agent id ${quote(id)}: a leading _ is reserved`);
+  if (id.startsWith(RESERVED_PREFIX))
+    throw new BusError("RESERVED_NAME", `agent id ${quote(id)}: a leading _ is reserved`);
 }
 
 /** Checks a room or channel that a client names for itself. Throws BAD_NAME or RESERVED_NAME. */
 export function checkName(what: "room" | "channel", name: string): void {
   if (!isName(name)) throw new BusError("BAD_NAME", `${what} ${quote(name)} must be 1 to 128 of A-Z a-z 0-9 . _ -`);
-  if (name.startsWith(RESERVED_PREFIX)) throw new BusError("RESERVED_NAME", `${what} ${quote(name)}: a leading _ is reserved`);
+  if (name.startsWith(RESERVED_PREFIX))
+    throw new BusError("RESERVED_NAME", `${what} ${quote(name)}: a leading _ is reserved`);
 }
 
 /** Parses "room:channel", inboxes included. Throws BAD_NAME. */

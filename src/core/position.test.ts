@@ -11,7 +11,10 @@ const agentId = fc.string({ unit: chars("AZaz09._@|:/+-"), minLength: 1, maxLeng
 describe("positions", () => {
   it("come back as they were written, also of inboxes whose agent has @, : and / in its id", () => {
     const channel = fc.oneof(
-      fc.tuple(name, name).map(([room, own]) => channelName(room, own)).filter(({ room }) => room !== INBOX_ROOM),
+      fc
+        .tuple(name, name)
+        .map(([room, own]) => channelName(room, own))
+        .filter(({ room }) => room !== INBOX_ROOM),
       agentId.map(inboxOf),
     );
     fc.assert(

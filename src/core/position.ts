@@ -30,5 +30,7 @@ export function parsePosition(text: string): Position {
 }
 
 function badPosition(text: string, cause?: unknown): BusError {
-  return new BusError("BAD_POSITION", `position ${quote(text)} is not of the form room:channel@epoch.sequence`, { cause });
+  return new BusError("BAD_POSITION", `position ${quote(text)} is not of the form room:channel@epoch.sequence`, {
+    cause,
+  });
 }

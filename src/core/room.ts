@@ -4,7 +4,14 @@ export const DURABILITIES = ["VOLATILE", "STORED", "SYNCED"] as const;
 /** What is true when a publish is answered, weakest first. */
 export type Durability = (typeof DURABILITIES)[number];
 
-export const ROUTING_STRATEGIES = ["BROADCAST", "SUBGROUP", "INDIVIDUAL", "CAPABILITY", "ROUND_ROBIN", "CUSTOM"] as const;
+export const ROUTING_STRATEGIES = [
+  "BROADCAST",
+  "SUBGROUP",
+  "INDIVIDUAL",
+  "CAPABILITY",
+  "ROUND_ROBIN",
+  "CUSTOM",
+] as const;
 export type RoutingStrategyName = (typeof ROUTING_STRATEGIES)[number];
 
 /** Who reads what is published to a channel. */

@@ -22,8 +22,8 @@ import { identityOf } from "./call-identity.ts";
 import type { Callers } from "./callers.ts";
 import { ConnectLine } from "./connect-line.ts";
 import type { OpenLines } from "./open-lines.ts";
-import { encodeOutcome, PublishLine } from "./publish-line.ts";
 import { responsesOf, Wakeup } from "./portable-stream.ts";
+import { encodeOutcome, PublishLine } from "./publish-line.ts";
 import type { RequestValidator } from "./validation.ts";
 
 export interface BusHandlersOptions {
@@ -34,7 +34,12 @@ export interface BusHandlersOptions {
 }
 
 /** BusService for everything that does not take the fast path. Both end in the same use cases and the same bytes. */
-export function createBusHandlers({ bus, callers, validator, lines }: BusHandlersOptions): ServiceImpl<typeof BusService> {
+export function createBusHandlers({
+  bus,
+  callers,
+  validator,
+  lines,
+}: BusHandlersOptions): ServiceImpl<typeof BusService> {
   const { limits } = bus.options;
   const actor = (context: HandlerContext, agentId: string) => callers.actor(identityOf(context), agentId);
   const oneMessage = (sealed: readonly Uint8Array[]): Message[] => {
@@ -190,5 +195,7 @@ function isJson(context: HandlerContext): boolean {
 }
 
 function asBusError(error: unknown): BusError {
-  return error instanceof BusError ? error : new BusError("MALFORMED_REQUEST", "the request stream broke", { cause: error });
+  return error instanceof BusError
+    ? error
+    : new BusError("MALFORMED_REQUEST", "the request stream broke", { cause: error });
 }

@@ -1,4 +1,4 @@
-import { create, fromBinary, toBinary, type MessageShape, type DescMessage } from "@bufbuild/protobuf";
+import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { AgentState } from "../../gen/agentbus/v1/agent_pb.ts";
 import { HeartbeatRequestSchema } from "../../gen/agentbus/v1/agent_service_pb.ts";
 import {
@@ -15,8 +15,8 @@ import {
 import { MessageSchema } from "../../gen/agentbus/v1/message_pb.ts";
 import { JoinChannelRequestSchema, LeaveChannelRequestSchema } from "../../gen/agentbus/v1/room_service_pb.ts";
 import type { Bus } from "../bus/bus.ts";
-import type { AgentStream } from "../bus/registry.ts";
 import type { PublishOutcome } from "../bus/publisher.ts";
+import type { AgentStream } from "../bus/registry.ts";
 import type { Subscription } from "../bus/subscription.ts";
 import type { AgentState as AgentStateName } from "../core/agent.ts";
 import { BusError } from "../core/errors.ts";

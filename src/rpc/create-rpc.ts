@@ -39,10 +39,7 @@ export interface RpcOptions {
 /** Everything that speaks the contract. */
 export interface Rpc {
   readonly fastPath: FastPath;
-  onRequest(
-    request: IncomingMessage & Http2ServerRequest,
-    response: ServerResponse & Http2ServerResponse,
-  ): void;
+  onRequest(request: IncomingMessage & Http2ServerRequest, response: ServerResponse & Http2ServerResponse): void;
   /** Asks all streams to go elsewhere. */
   beginDrain(graceMs: number): void;
   /** Ends all streams. */
@@ -76,7 +73,10 @@ export function createRpc(options: RpcOptions): Rpc {
       AgentService,
       createAgentHandlers({ agents: bus.agents, access, limits, agentLeaseMs: bus.options.agentLeaseMs }),
     );
-    router.service(RoomService, createRoomHandlers({ rooms: bus.rooms, agents: bus.agents, access, limits, subscriptionCount }));
+    router.service(
+      RoomService,
+      createRoomHandlers({ rooms: bus.rooms, agents: bus.agents, access, limits, subscriptionCount }),
+    );
     router.service(
       AdminService,
       createAdminHandlers({

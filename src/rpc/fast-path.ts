@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { fastConnect } from "./fast/connect.ts";
 import type { FastContext } from "./fast/context.ts";
-import { protocolOf, type ProtocolName } from "./fast/protocol.ts";
+import { type ProtocolName, protocolOf } from "./fast/protocol.ts";
 import { fastPublish } from "./fast/publish.ts";
 import { fastPublishStream } from "./fast/publish-stream.ts";
 import { type FastMethod, runCall } from "./fast/run-call.ts";

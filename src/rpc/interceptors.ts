@@ -1,10 +1,10 @@
-import type { Interceptor, StreamResponse } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor, type StreamResponse } from "@connectrpc/connect";
 import { BusError, type CodeName } from "../core/errors.ts";
 import type { Logger } from "../core/logger.ts";
-import type { CallMeter } from "./call-meter.ts";
 import { identityKey } from "./call-identity.ts";
+import type { CallMeter } from "./call-meter.ts";
 import type { Callers } from "./callers.ts";
-import { toBusError, toConnectError } from "./error-status.ts";
+import { fromConnectError, toBusError, toConnectError } from "./error-status.ts";
 import type { RequestValidator } from "./validation.ts";
 
 export interface InterceptorOptions {
@@ -28,14 +28,15 @@ function observe({ meter, logger }: InterceptorOptions): Interceptor {
     const method = `${typeName.slice(typeName.lastIndexOf(".") + 1)}/${name}`;
     const ended = meter.begin(method, "portable", !request.stream && request.method.methodKind === "unary");
     const fail = (thrown: unknown) => {
-      // Whatever breaks after the caller left, breaks because it left.
-      const error = request.signal.aborted ? new BusError("CANCELLED", "the caller left") : toBusError(thrown, logger);
+      // Whatever breaks after the call was ended from outside, breaks because of that.
+      const error = request.signal.aborted ? endedBy(request.signal.reason) : toBusError(thrown, logger);
       ended(error.code);
       return toConnectError(error);
     };
     try {
       const response = await next(request);
-      if (response.stream) return { ...response, message: watched(response, ended, fail) };
+      if (response.stream) return { ...response, message: watched(response, request.signal, ended, fail) };
+      request.signal.throwIfAborted();
       ended("OK");
       return response;
     } catch (thrown) {
@@ -46,12 +47,15 @@ function observe({ meter, logger }: InterceptorOptions): Interceptor {
 
 async function* watched(
   response: StreamResponse,
+  signal: AbortSignal,
   ended: (code: CodeName | "OK") => void,
   fail: (thrown: unknown) => unknown,
 ) {
   let over = false;
   try {
     yield* response.message;
+    // A handler that stops because its call ended must not look like one that had nothing more to say.
+    signal.throwIfAborted();
     over = true;
     ended("OK");
   } catch (thrown) {
@@ -60,6 +64,12 @@ async function* watched(
   } finally {
     if (!over) ended("CANCELLED");
   }
+}
+
+/** Why a call ended before its handler did: its deadline, the node's leaving, or its caller's. */
+function endedBy(reason: unknown): BusError {
+  const known = reason instanceof ConnectError && [Code.DeadlineExceeded, Code.Unavailable].includes(reason.code);
+  return known ? fromConnectError(reason) : new BusError("CANCELLED", "the caller left");
 }
 
 function authenticate({ callers, isPublic }: InterceptorOptions): Interceptor {
@@ -78,7 +88,10 @@ function validate({ validator }: InterceptorOptions): Interceptor {
     if (!request.stream && name !== "Publish") {
       validator.check(input, request.message as never);
     } else if (request.stream && methodKind === "server_streaming") {
-      return await next({ ...request, message: checked(request.message, (message) => validator.check(input, message as never)) });
+      return await next({
+        ...request,
+        message: checked(request.message, (message) => validator.check(input, message as never)),
+      });
     }
     return await next(request);
   };

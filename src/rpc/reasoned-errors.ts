@@ -1,6 +1,6 @@
-import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { BusError, CODES, type CodeName } from "../core/errors.ts";
+import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { type BusError, CODES, type CodeName } from "../core/errors.ts";
 import { FRAME_HEADER_BYTES } from "../core/message-codec.ts";
 import { frameOf } from "../wire/frames.ts";
 import { fromConnectError } from "./error-status.ts";

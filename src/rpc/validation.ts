@@ -18,7 +18,8 @@ export function createRequestValidator(schemas: readonly DescMessage[]): Request
     check(schema, message) {
       const result = validator.validate(schema, message);
       if (result.kind === "valid") return;
-      if (result.kind === "error") throw new BusError("INTERNAL", "a rule in the protos is broken", { cause: result.error });
+      if (result.kind === "error")
+        throw new BusError("INTERNAL", "a rule in the protos is broken", { cause: result.error });
       const violations = result.violations.map((violation) => ({
         field: pathToString(violation.field),
         description: violation.message,

@@ -31,7 +31,8 @@ export interface MessageLog {
 
   /**
    * One atomic step: compare incarnation and version, look up idempotency keys, assign sequences, store. A log that has
-   * nothing to wait for answers at once: on the hot path a promise costs as much as the rest of the append.
+   * nothing to wait for answers (or throws) at once: on the hot path a promise costs as much as the rest of the append.
+   * A batch of a newer version than the log's is taken for that version's fence().
    */
   append(batch: AppendBatch): AppendOutcome | Promise<AppendOutcome>;
 
@@ -47,13 +48,21 @@ export interface MessageLog {
   /**
    * From now on appends must name at least this version. Answers the last sequence that was stored under an older one:
    * everything behind it is routed by the new configuration. Asked again for the same version it answers the same.
+   * Throws CHANNEL_DELETED when there is no log of this incarnation.
    */
   fence(name: ChannelName, incarnation: string, version: number): Promise<number>;
 
-  /** Adds a link with a new epoch, from head + 1 on: somebody brought a position that this log never issued. */
+  /**
+   * Adds a link with a new epoch, from head + 1 on: somebody brought a position that this log never issued. Throws
+   * CHANNEL_DELETED when there is no log.
+   */
   renewEpoch(name: ChannelName): Promise<LogState>;
 
-  /** Removes what goes beyond, oldest first; the newest message stays unless it is too old. */
+  /**
+   * Removes what goes beyond, oldest first; the newest message stays unless it is too old. A limit of 0 does not limit.
+   * A durable storage may forget the idempotency keys of removed messages when it is opened again. Throws
+   * CHANNEL_DELETED when there is no log.
+   */
   trim(name: ChannelName, retention: RetentionConfig): Promise<LogState>;
 
   /** Removes the log of this incarnation and its dedup memory. There is none: nothing happens. */

@@ -9,7 +9,16 @@ import { createMessageCodec } from "./message-codec.ts";
 
 const codec = createMessageCodec(DEFAULT_LIMITS);
 const body = Buffer.from([0x12, 0x01, 0x61]); // id "a"
-const entry = { sequence: 3, epoch: 9, acceptedAtMs: 1_500, expiresAtMs: 0, id: "a", sender: "s", audience: null, body };
+const entry = {
+  sequence: 3,
+  epoch: 9,
+  acceptedAtMs: 1_500,
+  expiresAtMs: 0,
+  id: "a",
+  sender: "s",
+  audience: null,
+  body,
+};
 
 describe("a frame", () => {
   it.each<[string, Delivery, MessageInitShape<typeof SubscribeResponseSchema>]>([
@@ -56,7 +65,11 @@ describe("a frame", () => {
       { end: { reason: "CHANNEL_DELETED", message: "gone 🙂", channel: "a:b" } },
       { end: { reason: EndReason.CHANNEL_DELETED, message: "gone 🙂", channel: "a:b" } },
     ],
-    ["a plain end", { end: { reason: "TAKEN_OVER", message: "", channel: "" } }, { end: { reason: EndReason.TAKEN_OVER } }],
+    [
+      "a plain end",
+      { end: { reason: "TAKEN_OVER", message: "", channel: "" } },
+      { end: { reason: EndReason.TAKEN_OVER } },
+    ],
   ])("of %s is what toBinary of it decodes to", (_, delivery, expected) => {
     const frame = Buffer.from(codec.frame(delivery));
     assert.equal(frame[0], 0);

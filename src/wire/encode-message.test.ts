@@ -17,7 +17,15 @@ const codec = createMessageCodec(DEFAULT_LIMITS);
 const scan = codec.scan;
 const stamp = { name, sender: "alice@example.org", newId: () => "01890000-0000-7000-8000-000000000000" };
 const entryOf = (body: Uint8Array, part: object = {}) => ({
-  sequence: 1, epoch: 1, acceptedAtMs: 0, expiresAtMs: 0, id: "", sender: "", audience: null, body, ...part,
+  sequence: 1,
+  epoch: 1,
+  acceptedAtMs: 0,
+  expiresAtMs: 0,
+  id: "",
+  sender: "",
+  audience: null,
+  body,
+  ...part,
 });
 
 describe("a message in the store", () => {
@@ -25,7 +33,9 @@ describe("a message in the store", () => {
     const batch = fc.record({
       seeds: fc.array(fc.integer(), { minLength: 1, maxLength: 5 }),
       hops: fc.constantFrom(0, 1, 127, 128, 5_000),
-      sequence: fc.oneof(fc.maxSafeNat(), fc.constantFrom(1, 127, 128, 2 ** 28, 2 ** 35 - 10)).map((n) => Math.max(n - 10, 1)),
+      sequence: fc
+        .oneof(fc.maxSafeNat(), fc.constantFrom(1, 127, 128, 2 ** 28, 2 ** 35 - 10))
+        .map((n) => Math.max(n - 10, 1)),
       epoch: fc.integer({ min: 1, max: 0xffff_ffff }),
       acceptedAtMs: fc.nat({ max: 253_402_300_799_999 }),
     });
@@ -33,7 +43,11 @@ describe("a message in the store", () => {
       fc.property(batch, ({ seeds, hops, sequence, epoch, acceptedAtMs }) => {
         const messages = seeds.map((seed) => drawEnvelope(createSeededRandom(seed)));
         const drafts = messages.map((message) => scan(toBinary(MessageSchema, message)));
-        const encoded = codec.encode(drafts, messages.map(() => hops), stamp);
+        const encoded = codec.encode(
+          drafts,
+          messages.map(() => hops),
+          stamp,
+        );
         const sealed = codec.seal(
           encoded.map(({ body }, i) => entryOf(body, { sequence: sequence + i, epoch, acceptedAtMs })),
         );
@@ -52,8 +66,14 @@ describe("a message in the store", () => {
             hopCount: hops,
           }),
         );
-        assert.deepEqual(read, expected.map((message) => fromBinary(MessageSchema, toBinary(MessageSchema, message))));
-        assert.deepEqual(encoded.map(({ id }) => id), expected.map(({ id }) => id));
+        assert.deepEqual(
+          read,
+          expected.map((message) => fromBinary(MessageSchema, toBinary(MessageSchema, message))),
+        );
+        assert.deepEqual(
+          encoded.map(({ id }) => id),
+          expected.map(({ id }) => id),
+        );
         for (const [i, one] of sealed.entries()) assert.ok(one.length <= encoded[i]!.body.length + SEAL_BYTES + 8);
       }),
     );
@@ -64,11 +84,16 @@ describe("a message in the store", () => {
     const bytes = Buffer.concat([toBinary(MessageSchema, create(MessageSchema, { id: "a", type: 1 })), unknown]);
     const { body } = codec.encode([scan(bytes)], [0], stamp)[0]!;
     assert.ok(Buffer.from(body).subarray(0, bytes.length).equals(bytes));
-    assert.deepEqual(fromBinary(MessageSchema, body).$unknown?.map(({ no }) => no), [21]);
+    assert.deepEqual(
+      fromBinary(MessageSchema, body).$unknown?.map(({ no }) => no),
+      [21],
+    );
   });
 
   it("is not overwritten by those that come after it", () => {
-    const draft = scan(toBinary(MessageSchema, create(MessageSchema, { payload: { case: "text", value: "x".repeat(900) } })));
+    const draft = scan(
+      toBinary(MessageSchema, create(MessageSchema, { payload: { case: "text", value: "x".repeat(900) } })),
+    );
     const bodies = Array.from({ length: 1_000 }, (_, i) => codec.encode([draft], [i], stamp)[0]!.body);
     const sealed = codec.seal(bodies.map((body, i) => entryOf(body, { sequence: i + 1 })));
     for (let i = 0; i < 1_000; i++) {

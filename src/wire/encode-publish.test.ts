@@ -12,7 +12,11 @@ import { DURABILITIES } from "../core/room.ts";
 import { answerHead, encodeAnswer, encodePublishResponse } from "./encode-publish.ts";
 
 const ascii = (maxLength: number) =>
-  fc.string({ unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)), minLength: 1, maxLength });
+  fc.string({
+    unit: fc.integer({ min: 0x21, max: 0x7e }).map((code) => String.fromCharCode(code)),
+    minLength: 1,
+    maxLength,
+  });
 const result = fc.record({
   id: ascii(128),
   position: ascii(320),
@@ -39,8 +43,14 @@ describe("a publish's answer", () => {
         const encoded = encodePublishResponse(results, durability);
         assert.deepEqual(encoded, Buffer.from(toBinary(PublishResponseSchema, published)));
 
-        const onStream = create(PublishStreamResponseSchema, { requestId, result: { case: "published", value: published } });
-        assert.deepEqual(encodeAnswer(requestId, 2, encoded), Buffer.from(toBinary(PublishStreamResponseSchema, onStream)));
+        const onStream = create(PublishStreamResponseSchema, {
+          requestId,
+          result: { case: "published", value: published },
+        });
+        assert.deepEqual(
+          encodeAnswer(requestId, 2, encoded),
+          Buffer.from(toBinary(PublishStreamResponseSchema, onStream)),
+        );
         const onLine = create(ConnectResponseSchema, { requestId, response: { case: "published", value: published } });
         const line = Buffer.concat([answerHead(requestId, 3, encoded.length), encoded]);
         assert.deepEqual(line, Buffer.from(toBinary(ConnectResponseSchema, onLine)));

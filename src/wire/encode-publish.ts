@@ -24,8 +24,12 @@ export function encodePublishResponse(results: readonly ResultFields[], durabili
   let total = 2;
   const sizes = results.map(({ id, position, duplicate }, i) => {
     const size =
-      1 + varintSize(id.length) + id.length +
-      1 + varintSize(position.length) + position.length +
+      1 +
+      varintSize(id.length) +
+      id.length +
+      1 +
+      varintSize(position.length) +
+      position.length +
       (duplicate ? 2 : 0) +
       (audiences[i]?.length ?? 0);
     total += 1 + varintSize(size) + size;

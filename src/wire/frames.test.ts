@@ -5,7 +5,9 @@ import { FrameReader, frameOf } from "./frames.ts";
 
 describe("frames", () => {
   it("come out as they went in, however the stream is cut", () => {
-    const frames = fc.array(fc.tuple(fc.uint8Array({ maxLength: 50 }), fc.integer({ min: 0, max: 255 })), { maxLength: 8 });
+    const frames = fc.array(fc.tuple(fc.uint8Array({ maxLength: 50 }), fc.integer({ min: 0, max: 255 })), {
+      maxLength: 8,
+    });
     fc.assert(
       fc.property(frames, fc.array(fc.nat({ max: 20 }), { minLength: 1 }), (wanted, sizes) => {
         const bytes = Buffer.concat(wanted.map(([payload, flags]) => frameOf(payload, flags)));

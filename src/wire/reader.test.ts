@@ -18,10 +18,14 @@ const all = (bytes: Uint8Array) => {
 describe("WireReader", () => {
   it("reads every wire type but groups", () => {
     const bytes = new BinaryWriter()
-      .tag(1, WireType.Varint).int32(-1)
-      .tag(2, WireType.Bit64).fixed64(1n)
-      .tag(536_870_911, WireType.LengthDelimited).string("hi")
-      .tag(4, WireType.Bit32).fixed32(7)
+      .tag(1, WireType.Varint)
+      .int32(-1)
+      .tag(2, WireType.Bit64)
+      .fixed64(1n)
+      .tag(536_870_911, WireType.LengthDelimited)
+      .string("hi")
+      .tag(4, WireType.Bit32)
+      .fixed32(7)
       .finish();
     assert.deepEqual(all(bytes), [
       [1, 0, "ffffffffffffffffff01"],
@@ -33,7 +37,12 @@ describe("WireReader", () => {
   });
 
   it("refuses every cut", () => {
-    const bytes = new BinaryWriter().tag(4, WireType.Bit64).fixed64(1n).tag(900, WireType.LengthDelimited).string("text").finish();
+    const bytes = new BinaryWriter()
+      .tag(4, WireType.Bit64)
+      .fixed64(1n)
+      .tag(900, WireType.LengthDelimited)
+      .string("text")
+      .finish();
     for (let end = 1; end < bytes.length; end++) {
       if (end === 9) continue; // between the fields
       expect(() => all(bytes.subarray(0, end)), `cut at ${end}`).toThrow(malformed);
@@ -97,7 +106,10 @@ describe("WireReader", () => {
             return undefined;
           }
         };
-        assert.equal(attempt(() => reader.string("it")), attempt(() => strict.decode(value)));
+        assert.equal(
+          attempt(() => reader.string("it")),
+          attempt(() => strict.decode(value)),
+        );
       }),
     );
   });

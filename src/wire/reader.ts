@@ -108,7 +108,8 @@ export class WireReader {
       return value;
     }
     let value = 0n;
-    for (let i = this.start, shift = 0n; i < this.end; i++, shift += 7n) value |= BigInt(this.buffer[i]! & 0x7f) << shift;
+    for (let i = this.start, shift = 0n; i < this.end; i++, shift += 7n)
+      value |= BigInt(this.buffer[i]! & 0x7f) << shift;
     return Number(BigInt.asIntN(64, value));
   }
 

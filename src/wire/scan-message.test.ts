@@ -17,7 +17,8 @@ const bytesOf = (write: (writer: BinaryWriter) => void) => {
   write(writer);
   return writer.finish();
 };
-const field = (no: number, bytes: Uint8Array) => bytesOf((writer) => writer.tag(no, WireType.LengthDelimited).bytes(bytes));
+const field = (no: number, bytes: Uint8Array) =>
+  bytesOf((writer) => writer.tag(no, WireType.LengthDelimited).bytes(bytes));
 const text = (no: number, value: string) => field(no, Buffer.from(value));
 const join = (...parts: readonly Uint8Array[]) => Buffer.concat(parts);
 
@@ -119,11 +120,23 @@ describe("scanMessage", () => {
   });
 
   it("limits how many agents, groups, kinds, labels and capabilities `to` has", () => {
-    const many = (count: number, make: (i: number) => Uint8Array) => join(...Array.from({ length: count }, (_, i) => make(i)));
-    const agents = (count: number) => field(5, many(count, (i) => text(1, `a${i}`)));
+    const many = (count: number, make: (i: number) => Uint8Array) =>
+      join(...Array.from({ length: count }, (_, i) => make(i)));
+    const agents = (count: number) =>
+      field(
+        5,
+        many(count, (i) => text(1, `a${i}`)),
+      );
     assert.equal(scan(agents(1_000)).to?.agents.length, 1_000);
     expect(() => scan(agents(1_001))).toThrow(refused("INVALID_FIELD"));
-    expect(() => scan(field(5, many(101, (i) => text(2, `g${i}`))))).toThrow(refused("INVALID_FIELD"));
+    expect(() =>
+      scan(
+        field(
+          5,
+          many(101, (i) => text(2, `g${i}`)),
+        ),
+      ),
+    ).toThrow(refused("INVALID_FIELD"));
     const select = (part: Uint8Array) => field(5, field(3, part));
     expect(() => scan(select(many(17, (i) => field(2, text(1, `l${i}`)))))).toThrow(refused("INVALID_FIELD"));
     expect(() => scan(select(many(17, (i) => text(3, `c${i}`))))).toThrow(refused("INVALID_FIELD"));
@@ -168,7 +181,10 @@ describe("the digest of the content", () => {
   });
 
   it("tells two metadata values that are swapped", () => {
-    assert.notEqual(digest({ ...said, metadata: { a: "1", b: "2" } }), digest({ ...said, metadata: { a: "2", b: "1" } }));
+    assert.notEqual(
+      digest({ ...said, metadata: { a: "1", b: "2" } }),
+      digest({ ...said, metadata: { a: "2", b: "1" } }),
+    );
   });
 
   it("S3-SC-009: counts fields that this server does not know", () => {
@@ -183,7 +199,14 @@ describe("times", () => {
   it("a message lives 1 ms to 366 days", () => {
     assert.equal(lives(0, 1_000_000), 1);
     assert.equal(lives(366 * 86_400), 366 * 86_400_000);
-    for (const [seconds, nanos] of [[0, 0], [0, 999_999], [366 * 86_400, 1], [-1, 0], [1, -1], [0, 1_000_000_000]] as const) {
+    for (const [seconds, nanos] of [
+      [0, 0],
+      [0, 999_999],
+      [366 * 86_400, 1],
+      [-1, 0],
+      [1, -1],
+      [0, 1_000_000_000],
+    ] as const) {
       expect(() => lives(seconds, nanos), `${seconds} s ${nanos} ns`).toThrow(refused("INVALID_FIELD"));
     }
   });
@@ -192,7 +215,12 @@ describe("times", () => {
     const at = (seconds: number, nanos = 0) => scan(field(17, duration(seconds, nanos)));
     at(-62_135_596_800);
     at(253_402_300_799, 999_999_999);
-    for (const [seconds, nanos] of [[-62_135_596_801, 0], [253_402_300_800, 0], [0, -1], [0, 1_000_000_000]] as const) {
+    for (const [seconds, nanos] of [
+      [-62_135_596_801, 0],
+      [253_402_300_800, 0],
+      [0, -1],
+      [0, 1_000_000_000],
+    ] as const) {
       expect(() => at(seconds, nanos)).toThrow(refused("INVALID_FIELD"));
     }
   });

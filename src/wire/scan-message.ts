@@ -154,7 +154,10 @@ export function scanMessage(bytes: Uint8Array, limits: ScanLimits): Draft {
 }
 
 export function tooLarge(bytes: number, maxBytes: number): BusError {
-  return new BusError("MESSAGE_TOO_LARGE", `the message has ${bytes} bytes, more than ${maxBytes} (limits.messageBytes)`);
+  return new BusError(
+    "MESSAGE_TOO_LARGE",
+    `the message has ${bytes} bytes, more than ${maxBytes} (limits.messageBytes)`,
+  );
 }
 
 function checkOther(reader: WireReader): void {

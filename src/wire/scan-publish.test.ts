@@ -28,7 +28,9 @@ describe("requests to publish", () => {
   });
 
   it("on a stream have an id, and are merged when they come in two parts", () => {
-    const frame = Buffer.from(toBinary(PublishStreamRequestSchema, create(PublishStreamRequestSchema, { requestId: 2 ** 32 - 1, publish })));
+    const frame = Buffer.from(
+      toBinary(PublishStreamRequestSchema, create(PublishStreamRequestSchema, { requestId: 2 ** 32 - 1, publish })),
+    );
     assert.deepEqual(scanStreamPublish(frame), { requestId: 2 ** 32 - 1, publish: scanned });
     const twice = scanStreamPublish(Buffer.concat([frame, frame]));
     assert.equal(twice.publish?.messages.length, 4);
@@ -42,9 +44,15 @@ describe("requests to publish", () => {
       requestId: 7,
       publish: scanned,
     });
-    assert.equal(scanConnectPublish(frame({ requestId: 7, request: { case: "credit", value: { bytes: 1 } } })), undefined);
+    assert.equal(
+      scanConnectPublish(frame({ requestId: 7, request: { case: "credit", value: { bytes: 1 } } })),
+      undefined,
+    );
     assert.equal(scanConnectPublish(frame({ requestId: 7 })), undefined);
-    const both = Buffer.concat([frame({ request: { case: "publish", value: publish } }), frame({ request: { case: "hello", value: {} } })]);
+    const both = Buffer.concat([
+      frame({ request: { case: "publish", value: publish } }),
+      frame({ request: { case: "hello", value: {} } }),
+    ]);
     assert.equal(scanConnectPublish(both), undefined, "the last of a oneof counts: left to the decoder");
   });
 
@@ -58,6 +66,8 @@ describe("requests to publish", () => {
       }
       assert.ok(read === undefined || read.messages.length < 2);
     }
-    expect(() => scanPublish(Buffer.from([0x20, 0x01]))).toThrow(expect.objectContaining({ reason: "MALFORMED_REQUEST" }));
+    expect(() => scanPublish(Buffer.from([0x20, 0x01]))).toThrow(
+      expect.objectContaining({ reason: "MALFORMED_REQUEST" }),
+    );
   });
 });

@@ -1,4 +1,4 @@
-import { BYTES, WireReader, VARINT } from "./reader.ts";
+import { BYTES, VARINT, WireReader } from "./reader.ts";
 
 /** A PublishRequest with its messages still encoded. */
 export interface ScannedPublish {

@@ -101,11 +101,12 @@ export class RecipientsScan {
     for (let i = reader.start; i < reader.end; i++) {
       const byte = reader.buffer[i]!;
       value |= (byte & 0x7f) << Math.min(shift, 31);
+      shift += 7;
       if (byte < 0x80) {
         this.#kinds.push(kind(value));
         value = 0;
         shift = 0;
-      } else if ((shift += 7) > 63) throw malformed("a number has more than 10 bytes");
+      } else if (shift > 63) throw malformed("a number has more than 10 bytes");
     }
     if (shift !== 0) throw malformed("it ends within a number");
   }

@@ -24,7 +24,7 @@ export interface WireOptions {
   readonly apiKey?: string;
   /** For TLS: what Node's `tls.connect` takes. */
   readonly nodeOptions?: Record<string, unknown>;
-  /** True: requests are compressed with gzip. Default: false. */
+  /** True: requests are compressed with gzip, and answers may be. Default: false. */
   readonly compress?: boolean;
 }
 
@@ -57,7 +57,7 @@ export function openTransport(url: string, options: WireOptions = {}): { transpo
     baseUrl: url,
     useBinaryFormat: binary,
     interceptors: apiKey === undefined ? [] : [bearer(apiKey)],
-    acceptCompression: [],
+    acceptCompression: compress ? [compressionGzip] : [],
     ...(compress ? { sendCompression: compressionGzip, compressMinBytes: 0 } : {}),
   };
   if (httpVersion === "1.1") {

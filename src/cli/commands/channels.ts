@@ -5,6 +5,7 @@ import { type BusContext, onBus, type Surroundings } from "../bus-command.ts";
 import { addChannelOptions, type ChannelFlags, channelSettingsOf } from "../channel-options.ts";
 import { examples } from "../examples.ts";
 import { UsageError } from "../exit-code.ts";
+import { channelArgument } from "../option-values.ts";
 import { contractJson } from "../output/contract-json.ts";
 import { CHANNEL_VIEW, printOutcome, printRecord, printRecords } from "../output/record-output.ts";
 import { printTable } from "../output/table.ts";
@@ -26,7 +27,7 @@ export function addChannels(program: Command, surroundings: Surroundings): void 
   channels
     .command("get")
     .description("Shows a channel: settings, members, head, size.")
-    .argument("<channel>", "room:channel")
+    .addArgument(channelArgument())
     .addHelpText("after", examples("agentbus channels get science:explore"))
     .action(
       onBus(surroundings, async ({ bus, terminal, signal }, [channel]: [string]) =>
@@ -35,7 +36,7 @@ export function addChannels(program: Command, surroundings: Surroundings): void 
     );
   addChannelOptions(channels.command("create"))
     .description("Creates a channel. Creating it again with the same settings is fine.")
-    .argument("<channel>", "room:channel")
+    .addArgument(channelArgument())
     .option("--create-room", "also the room, when there is none")
     .addHelpText(
       "after",
@@ -50,13 +51,13 @@ export function addChannels(program: Command, surroundings: Surroundings): void 
     .description(
       "Changes what is given, and leaves the rest. Changed routing holds behind the position that is printed.",
     )
-    .argument("<channel>", "room:channel")
+    .addArgument(channelArgument())
     .addHelpText("after", examples("agentbus channels update lab:work --routing round_robin"))
     .action(onBus(surroundings, update, checkUpdate));
   channels
     .command("delete")
     .description("Deletes a channel with all its messages. Subscriptions that name it end.")
-    .argument("<channel>", "room:channel")
+    .addArgument(channelArgument())
     .addHelpText("after", examples("agentbus channels delete science:explore"))
     .action(onBus(surroundings, remove));
   channels
@@ -64,19 +65,19 @@ export function addChannels(program: Command, surroundings: Surroundings): void 
     .description(
       "Makes the agent a member: a candidate for routing, and a reader when it subscribes to nothing in particular.",
     )
-    .argument("<channel>", "room:channel")
+    .addArgument(channelArgument())
     .addHelpText("after", examples("agentbus --agent bob channels join science:explore"))
     .action(onBus(surroundings, join));
   channels
     .command("leave")
     .description("Ends the agent's membership.")
-    .argument("<channel>", "room:channel")
+    .addArgument(channelArgument())
     .addHelpText("after", examples("agentbus --agent bob channels leave science:explore"))
     .action(onBus(surroundings, leave));
   channels
     .command("members")
     .description("Lists who joined a channel.")
-    .argument("<channel>", "room:channel")
+    .addArgument(channelArgument())
     .addHelpText("after", examples("agentbus channels members science:explore"))
     .action(onBus(surroundings, members));
 }

@@ -4,7 +4,7 @@ import { type BusContext, onBus, type Surroundings } from "../bus-command.ts";
 import { examples } from "../examples.ts";
 import { UsageError } from "../exit-code.ts";
 import { addFilterOptions, type FilterFlags, filterOf } from "../filter-options.ts";
-import { count, duration, given, instant, read } from "../option-values.ts";
+import { channelArgument, count, duration, given, instant, read } from "../option-values.ts";
 import { printGap, printMessage } from "../output/message-output.ts";
 import { showProgress } from "../output/progress.ts";
 
@@ -27,7 +27,7 @@ export function addFetch(program: Command, surroundings: Surroundings): void {
       "Prints what was said in a channel, from the oldest retained message on, or backward from the newest. With --json " +
         'the last line is {"page": {"position", "caughtUp"}}: give the position as --after to read on.',
     )
-    .argument("<channel>", "room:channel, or _inbox:<agent> for the agent's own inbox")
+    .addArgument(channelArgument("room:channel, or _inbox:<agent> for the agent's own inbox"))
     .option("--after <position>", "begin behind it; backward: before it")
     .option("--after-id <id>", "begin behind the message of this id; backward: before it")
     .addOption(read("--since <instant>", "begin with the first message at or after it, or so long ago", instant))

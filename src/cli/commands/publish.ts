@@ -72,7 +72,8 @@ export function addPublish(program: Command, surroundings: Surroundings): void {
 
 function check([first, rest]: PublishArguments, flags: PublishFlags): void {
   const { channel, words } = split(first, rest);
-  if (channel === undefined && recipientsOf(flags) === undefined) {
+  const to = recipientsOf(flags);
+  if (channel === undefined && to === undefined) {
     throw new UsageError(
       first === undefined
         ? "say where and what: agentbus publish room:channel text"

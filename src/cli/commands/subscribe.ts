@@ -1,10 +1,10 @@
 import type { Start, SubscribeOptions, Subscription, SubscriptionEvent } from "agentbus/node";
-import type { Command } from "commander";
+import { Argument, type Command, Option } from "commander";
 import { type BusContext, onBus, type Surroundings } from "../bus-command.ts";
 import { examples } from "../examples.ts";
 import { UsageError } from "../exit-code.ts";
 import { addFilterOptions, type FilterFlags, filterOf } from "../filter-options.ts";
-import { count, given, instant, read, repeated } from "../option-values.ts";
+import { channel, collect, collectPosition, count, given, instant, read } from "../option-values.ts";
 import { printGap, printMessage } from "../output/message-output.ts";
 import { PositionFile } from "../position-file.ts";
 
@@ -30,11 +30,17 @@ export function addSubscribe(program: Command, surroundings: Surroundings): void
         "and every channel that it joined. A cut connection is opened again, from where it was. Without --agent it " +
         "shows one's own messages, too.",
     )
-    .argument("[channel...]", "room:channel, or patterns: 'science:*', 'science.*:general', '**'")
+    .addArgument(
+      new Argument("[channel...]", "room:channel, or patterns: 'science:*', 'science.*:general', '**'").argParser(
+        channelOrPattern,
+      ),
+    )
     .addOption(read("--last <count>", "begin with the last so many messages of each channel", count(1, 1_000)))
     .option("--earliest", "begin with the oldest retained message")
     .addOption(read("--since <instant>", "begin with the first message at or after it, or so long ago", instant))
-    .addOption(repeated("--resume <position>", "begin behind this position"))
+    .addOption(
+      new Option("--resume <position>", "begin behind this position (may be repeated)").argParser(collectPosition),
+    )
     .option("--positions-file <file>", "keep in it how far was read, and go on from there the next time")
     .option("--echo", "also what this agent says itself")
     .option("--no-echo", "nothing of what this agent says itself")
@@ -53,6 +59,10 @@ export function addSubscribe(program: Command, surroundings: Surroundings): void
       ),
     )
     .action(onBus(surroundings, subscribe, (_args: [string[]?], flags: SubscribeFlags) => void startOf(flags)));
+}
+
+function channelOrPattern(value: string, earlier?: readonly string[]): readonly string[] {
+  return collect(value.includes("*") ? value : channel(value), earlier);
 }
 
 async function subscribe(context: BusContext, [names]: [string[]?], flags: SubscribeFlags): Promise<void> {

@@ -23,18 +23,19 @@ const ONEOF = "payload";
  * durations in seconds ("15s"), bytes in base64. What is unset or empty is left out; numbers and booleans never are.
  */
 export function contractJson(record: object): { readonly [key: string]: Json } {
-  const entries = Object.entries(record).flatMap(([key, value]): [string, unknown][] => {
-    if (key.startsWith("$")) return [];
-    if (key !== ONEOF) return [[key, value]];
-    const { case: member, value: content } = value as { readonly case?: string; readonly value?: unknown };
-    return member === undefined ? [] : [[member, content]];
-  });
   return Object.fromEntries(
-    entries.flatMap(([key, value]): [string, Json][] => {
+    Object.entries(record).flatMap(([key, value]): [string, Json][] => {
+      if (key.startsWith("$")) return [];
+      if (key === ONEOF) return memberJson(value);
       const json = valueJson(key, value);
       return json === undefined ? [] : [[key, json]];
     }),
   );
+}
+
+/** An empty text is a text all the same: which member is set is what the sender said. */
+function memberJson(oneof: { readonly case?: string; readonly value?: unknown }): [string, Json][] {
+  return oneof.case === undefined ? [] : [[oneof.case, valueJson(oneof.case, oneof.value) ?? ""]];
 }
 
 function valueJson(key: string, value: unknown): Json | undefined {

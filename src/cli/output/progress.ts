@@ -11,16 +11,18 @@ export function showProgress(terminal: Terminal, text: () => string): Disposable
   if (!terminal.showsProgress) return { [Symbol.dispose]() {} };
   const startedAt = performance.now();
   let frame = 0;
+  let shown = false;
   const timer = setInterval(() => {
     const elapsedMs = performance.now() - startedAt;
     if (elapsedMs < SILENT_MS) return;
+    shown = true;
     frame = (frame + 1) % FRAMES.length;
     terminal.writeError(`${CLEAR_LINE}${FRAMES[frame]} ${text()} (${Math.floor(elapsedMs / 1_000)} s)`);
   }, FRAME_MS).unref();
   return {
     [Symbol.dispose]() {
       clearInterval(timer);
-      terminal.writeError(CLEAR_LINE);
+      if (shown) terminal.writeError(CLEAR_LINE);
     },
   };
 }

@@ -1,5 +1,5 @@
-import { frameOf } from "../../wire/frames.ts";
 import { FRAME_HEADER_BYTES } from "../../core/message-codec.ts";
+import { frameOf } from "../../wire/frames.ts";
 import { ConnectLine } from "../connect-line.ts";
 import type { FastMethod } from "./run-call.ts";
 

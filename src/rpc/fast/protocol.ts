@@ -1,7 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { type BusError, type CodeName, CODES } from "../../core/errors.ts";
-import { frameOf } from "../../wire/frames.ts";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
+import { type BusError, CODES, type CodeName } from "../../core/errors.ts";
+import { frameOf } from "../../wire/frames.ts";
 import { errorDetails } from "../error-status.ts";
 
 /** The three protocols in binary. They share the frames; they differ in how a call ends. */
@@ -98,7 +98,10 @@ export const HTTP_STATUS: Readonly<Record<CodeName, number>> = {
 const GRPC_UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 
 /** The call's deadline in milliseconds from now; undefined: none was sent, null: it is malformed. */
-export function timeoutOf(grpcTimeout: string | undefined, connectTimeout: string | undefined): number | null | undefined {
+export function timeoutOf(
+  grpcTimeout: string | undefined,
+  connectTimeout: string | undefined,
+): number | null | undefined {
   if (grpcTimeout !== undefined) {
     const parts = /^(\d{1,8})([HMSmun])$/.exec(grpcTimeout);
     return parts === null ? null : Number(parts[1]) * GRPC_UNIT_MS[parts[2]!]!;

@@ -1,37 +1,65 @@
 import { BlockDecoder } from "./block-decoder.ts";
 import type { BlockPlace, BlockRows } from "./block-rows.ts";
 import type { LogRows } from "./log-rows.ts";
-import { isDamage } from "./sqlite-errors.ts";
 import type { LogHead, TrimReply, TrimRequest } from "./thread-protocol.ts";
 
 /** Blocks deleted in one transaction: 10 ms or so, which appends wait for. */
 const STEP_BLOCKS = 500;
 const NO_BYTES = new Uint8Array(0);
 
+/** What a transaction has to do to trim a log. */
+export interface TrimPlan {
+  /** Undefined: nothing changes. */
+  readonly head: LogHead | undefined;
+  /** Blocks that lie wholly below the new floor. Those that cannot be read stay: deleting them would fail, too. */
+  readonly deletes: readonly number[];
+  readonly reply: TrimReply;
+}
+
 /**
- * Moves a log's floor up to what the bounds ask for and deletes the blocks that lie wholly below it. The floor is exact
- * to the message; of a block that it cuts, the lower part stays on disk and is not shown. Holes and damaged blocks count
- * no bytes and go with their neighbours.
+ * Moves a log's floor up to what the bounds ask for. The floor is exact to the message; of a block that it cuts, the lower
+ * part stays on disk and is not shown. Holes and damaged blocks count no bytes and go with their neighbours.
+ *
+ * Planned outside of the transaction, because one that has met a damaged page cannot be committed.
  */
-export function trimLog(request: TrimRequest, logs: LogRows, blocks: BlockRows): TrimReply {
+export function planTrim(request: TrimRequest, logs: LogRows, blocks: BlockRows): TrimPlan {
   const log = logs.head(request.logId);
-  if (log === undefined) return { floor: 1, freedBytes: 0, more: false };
+  if (log === undefined) return { head: undefined, deletes: [], reply: { floor: 1, freedBytes: 0, more: false } };
   let { floor, sizeBytes } = log;
-  let place = blocks.after(log.id, 0);
+  const deletes: number[] = [];
+  let place = firstAt(log, blocks);
   let steps = 0;
   for (; place !== undefined && steps < STEP_BLOCKS; steps++) {
     const cut = cutBlock(place, { ...log, floor, sizeBytes }, request, blocks);
     sizeBytes -= cut.freedBytes;
     floor = Math.max(floor, cut.floor);
     if (floor <= place.last) break;
-    deleteBlock(place, blocks);
+    if (blocks.numbers(place.id) !== undefined) deletes.push(place.id);
     place = blocks.after(log.id, place.first);
   }
   // No block is left to look into: what is missing up to the head goes by count alone.
   if (place === undefined) floor = Math.max(floor, Math.min(request.byCount, log.head));
   if (floor > log.head) sizeBytes = 0;
-  if (floor > log.floor) logs.putHead({ ...log, floor, sizeBytes });
-  return { floor, freedBytes: log.sizeBytes - sizeBytes, more: steps === STEP_BLOCKS && place !== undefined };
+  return {
+    head: floor > log.floor ? { ...log, floor, sizeBytes } : undefined,
+    deletes,
+    reply: { floor, freedBytes: log.sizeBytes - sizeBytes, more: steps === STEP_BLOCKS && place !== undefined },
+  };
+}
+
+/** The next blocks of a deleted log that can be deleted. Empty: none is left. */
+export function planPurge(logId: number, blocks: BlockRows): number[] {
+  const deletes: number[] = [];
+  for (let place = blocks.after(logId, 0); place !== undefined; place = blocks.after(logId, place.first)) {
+    if (blocks.numbers(place.id) !== undefined) deletes.push(place.id);
+    if (deletes.length === STEP_BLOCKS) break;
+  }
+  return deletes;
+}
+
+function firstAt(log: LogHead, blocks: BlockRows): BlockPlace | undefined {
+  const place = blocks.at(log.id, log.floor);
+  return place !== undefined && place.last >= log.floor ? place : blocks.after(log.id, log.floor);
 }
 
 /** Where the floor comes to lie when this block is looked at, and what that frees. */
@@ -68,13 +96,4 @@ function cutBlock(
 function cutDamaged(place: BlockPlace, log: LogHead, bounds: TrimRequest): { floor: number; freedBytes: number } {
   const goes = place.last < bounds.byCount || (log.sizeBytes > bounds.maxBytes && place.last < log.head);
   return { floor: goes ? place.last + 1 : log.floor, freedBytes: 0 };
-}
-
-function deleteBlock(place: BlockPlace, blocks: BlockRows): void {
-  try {
-    blocks.delete(place.id);
-  } catch (error) {
-    // Its page is damaged: it stays on disk, below the floor.
-    if (!isDamage(error)) throw error;
-  }
 }

@@ -46,6 +46,8 @@ export function checkIdentity(db: DatabaseSync, path: string): void {
   if (id === undefined) {
     id = randomUUID();
     writeMeta(db, "store_id", id);
+    // What makes it ours must not be lost with a write-ahead log.
+    db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   }
   if (known === undefined) {
     writeDurably(file, id);

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { LogRows } from "./log-rows.ts";
+import { ensureBlockIndex, rebuildBlockIndex } from "./schema.ts";
 import { isDamage, StorageFailure } from "./sqlite-errors.ts";
 import type { LogDefinition, LogHead, OpenReply } from "./thread-protocol.ts";
 
@@ -66,7 +67,7 @@ function readCoverage(db: DatabaseSync, path: string, repairs: string[]): Covera
     repairs.push(`the index of blocks was damaged (${(error as Error).message}) and was built anew`);
   }
   try {
-    db.exec("REINDEX block_by_log");
+    rebuildBlockIndex(db);
     return queryCoverage(db);
   } catch (error) {
     throw isDamage(error) ? refused(path, (error as Error).message) : error;
@@ -74,6 +75,9 @@ function readCoverage(db: DatabaseSync, path: string, repairs: string[]): Covera
 }
 
 function queryCoverage(db: DatabaseSync): Coverage[] {
+  ensureBlockIndex(db);
+  // The newest row must be within reach: behind it, the next blocks will stand.
+  db.prepare("SELECT max(id) FROM block").get();
   const rows = db
     .prepare(
       `SELECT log_id AS id, max(last_sequence) AS last, sum(last_sequence - first_sequence + 1) AS stored

@@ -82,13 +82,16 @@ class Reader implements ReaderCalls {
     return null;
   }
 
-  /** Everything that one call reads is of one moment. */
+  /**
+   * Everything that one call reads is of one moment. Ended by ROLLBACK, since SQLite refuses to commit what has met a
+   * damaged page.
+   */
   #snapshot<T>(read: () => T): T {
     this.#db.exec("BEGIN");
     try {
       return read();
     } finally {
-      this.#db.exec("COMMIT");
+      this.#db.exec("ROLLBACK");
     }
   }
 }

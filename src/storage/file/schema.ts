@@ -4,14 +4,21 @@ import { StorageFailure } from "./sqlite-errors.ts";
 /** "agbu": says to SQLite's tools and to us whose file it is. */
 export const APPLICATION_ID = 0x61676275;
 
+/**
+ * Names each block's range apart from its row: when the row is damaged, this says what is missing. Not part of the
+ * migrations, because it is built anew when it is damaged or missing.
+ */
+const BLOCK_INDEX = "CREATE UNIQUE INDEX IF NOT EXISTS block_by_log ON block (log_id, first_sequence, last_sequence)";
+
 /** Migration n brings the schema from version n to n + 1. Never changed once released; new ones go to the end. */
 const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
-  -- What changes seldom of a log. Ids are never used twice: blocks of a deleted log may outlive it for a while.
+  -- What changes seldom of a log. Ids are never used twice: blocks of a deleted log may outlive it for a while. Names are
+  -- kept unique by the main thread; an index for that would be one more thing to be damaged.
   CREATE TABLE log (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, incarnation TEXT NOT NULL, version INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, incarnation TEXT NOT NULL, version INTEGER NOT NULL,
     fenced_at INTEGER NOT NULL, links BLOB NOT NULL, checksum INTEGER NOT NULL);
 
   -- What changes with each append. The head is kept beside the blocks, so that the loss of the last one shows.
@@ -26,8 +33,6 @@ const MIGRATIONS: readonly string[] = [
     epoch INTEGER NOT NULL, first_accepted_at INTEGER NOT NULL, last_accepted_at INTEGER NOT NULL,
     body_bytes INTEGER NOT NULL, checksum INTEGER NOT NULL,
     id_hashes BLOB NOT NULL, entries BLOB NOT NULL, bodies BLOB NOT NULL);
-  -- Names each block's range apart from its row: when the row is damaged, this says what is missing.
-  CREATE UNIQUE INDEX block_by_log ON block (log_id, first_sequence, last_sequence);
 
   -- value NULL: deleted; the row remembers the version until expires_at.
   CREATE TABLE record (
@@ -68,6 +73,27 @@ export function migrate(db: DatabaseSync, path: string): void {
     if (db.isTransaction) db.exec("ROLLBACK");
     throw error;
   }
+}
+
+/** Makes the index of blocks when it is not there. */
+export function ensureBlockIndex(db: DatabaseSync): void {
+  db.exec(BLOCK_INDEX);
+}
+
+/**
+ * Builds the index of blocks anew from its table. A damaged one can neither be rebuilt in place nor dropped, as both look
+ * into it first; so it is struck from the schema, and its pages are given up.
+ */
+export function rebuildBlockIndex(db: DatabaseSync): void {
+  db.enableDefensive(false);
+  db.exec("PRAGMA writable_schema = ON");
+  try {
+    db.exec("DELETE FROM sqlite_schema WHERE type = 'index' AND name = 'block_by_log'");
+  } finally {
+    db.exec("PRAGMA writable_schema = RESET");
+    db.enableDefensive(true);
+  }
+  ensureBlockIndex(db);
 }
 
 export function pragma(db: DatabaseSync, name: string): number {

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { workerData } from "node:worker_threads";
 import { BlockRows } from "./block-rows.ts";
-import { trimLog } from "./block-trim.ts";
+import { planPurge, planTrim } from "./block-trim.ts";
 import { checkIdentity, checkNotLost, leaveCleanMark, takeCleanMark } from "./clean-mark.ts";
 import { openForWriting } from "./database.ts";
 import { takeInventory } from "./inventory.ts";
@@ -19,9 +19,6 @@ import type {
   WriterCalls,
 } from "./thread-protocol.ts";
 import { OutcomeUnknown, serveThread } from "./thread-server.ts";
-
-/** Blocks of a deleted log removed in one transaction: 10 ms or so, which appends wait for. */
-const PURGE_BLOCKS = 500;
 
 const { path, maxBytes } = workerData as ThreadData;
 let opened: Writer | undefined;
@@ -69,22 +66,24 @@ class Writer implements Omit<WriterCalls, "open"> {
   }
 
   maintain({ trims, drops, purge }: MaintenanceRequest): MaintenanceReply {
-    return this.#transaction(() => {
-      for (const id of drops) this.#logs.drop(id);
-      return {
-        trims: trims.map((trim) => trimLog(trim, this.#logs, this.#blocks)),
-        purged: purge < 0 || this.#purge(purge),
-      };
-    });
-  }
-
-  #purge(logId: number): boolean {
-    for (let i = 0; i < PURGE_BLOCKS; i++) {
-      const place = this.#blocks.after(logId, 0);
-      if (place === undefined) return true;
-      this.#blocks.delete(place.id);
+    const plans = trims.map((trim) => planTrim(trim, this.#logs, this.#blocks));
+    const purged = purge < 0 ? [] : planPurge(purge, this.#blocks);
+    const apply = (blocks: readonly number[]) =>
+      this.#transaction(() => {
+        for (const id of drops) this.#logs.drop(id);
+        for (const { head } of plans) if (head !== undefined) this.#logs.putHead(head);
+        for (const id of blocks) this.#blocks.delete(id);
+      });
+    let isPurged = purged.length === 0;
+    try {
+      apply([...plans.flatMap((plan) => plan.deletes), ...purged]);
+    } catch (error) {
+      if (error instanceof OutcomeUnknown || !isDamage(error)) throw error;
+      // A damaged page beside them keeps blocks from being deleted: they stay, below the floor, and are not shown.
+      apply([]);
+      isPurged = true;
     }
-    return false;
+    return { trims: plans.map((plan) => plan.reply), purged: isPurged };
   }
 
   close({ clean }: { readonly clean: boolean }): null {
