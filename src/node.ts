@@ -5,7 +5,9 @@ import { Traffic } from "./bus/traffic.ts";
 import { busOptions, storageOptions } from "./config/bus-settings.ts";
 import { isLoopbackAddress } from "./config/check-together.ts";
 import type { Config } from "./config/load-config.ts";
+import { BusError } from "./core/errors.ts";
 import type { Logger } from "./core/logger.ts";
+import { quote } from "./core/names.ts";
 import { createLogger } from "./observability/logger.ts";
 import { createMeters } from "./observability/meters.ts";
 import { RoutingRegistry } from "./routing/routing-registry.ts";
@@ -13,6 +15,7 @@ import { createRpc } from "./rpc/create-rpc.ts";
 import { REFLECTED_FILES } from "./rpc/reflected-files.ts";
 import { createApiKeyAuthenticator } from "./server/api-keys.ts";
 import { createEndpoints } from "./server/endpoints.ts";
+import { respondError } from "./server/error-response.ts";
 import { registerHealth } from "./server/health.ts";
 import { createHealthState } from "./server/health-state.ts";
 import { registerReflection } from "./server/reflection.ts";
@@ -121,6 +124,8 @@ export async function startNode(options: NodeOptions): Promise<BusNode> {
       registerHealth(router, health, probeAccess(config.auth.public.health));
       registerReflection(router, REFLECTED_FILES, probeAccess(config.auth.public.reflection));
     },
+    fallback: (request, response) =>
+      respondError(request, response, new BusError("METHOD_NOT_FOUND", `there is no method ${quote(request.url)}`)),
   });
   const { tls, ...listener } = config.server;
   let graceMs = listener.drainMs;

@@ -11,6 +11,10 @@ export async function serve(config: Config): Promise<void> {
   // However the process ends, the last lines are what tells why.
   process.once("exit", () => logger.flush());
   using _console = consoleToLogger(logger);
+  // A bug must not let one call end the node for everybody.
+  process.on("unhandledRejection", (error) =>
+    logger.error({ error }, "a promise was rejected and nobody listened: a bug"),
+  );
   const node = await start(config, logger);
   let asked = 0;
   const leave = () => {

@@ -34,6 +34,11 @@ export interface RpcOptions {
   readonly admin: Pick<AdminHandlersOptions, "version" | "startedAtMs" | "activity" | "metricsJson" | "drain">;
   /** Services that are not ours (health, reflection) and look after access themselves. */
   readonly register: (router: ConnectRouter) => void;
+  /** Answers what is no method of any service. */
+  readonly fallback: (
+    request: IncomingMessage & Http2ServerRequest,
+    response: ServerResponse & Http2ServerResponse,
+  ) => void;
 }
 
 /** Everything that speaks the contract. */
@@ -103,6 +108,7 @@ export function createRpc(options: RpcOptions): Rpc {
     fastPath: createFastPath({ bus, callers, validator, meter, lines }),
     onRequest: connectNodeAdapter({
       routes,
+      fallback: options.fallback as NonNullable<Parameters<typeof connectNodeAdapter>[0]["fallback"]>,
       interceptors: createInterceptors({
         callers,
         validator,

@@ -60,6 +60,9 @@ export function respond(response: AnyResponse, status: number, headers: Outgoing
 }
 
 function toConnectError(error: BusError): ConnectError {
-  const info = { desc: ErrorInfoSchema, value: { reason: error.reason, domain: "agentbus" } };
+  const info = {
+    desc: ErrorInfoSchema,
+    value: { reason: error.reason, domain: "agentbus", metadata: { retry: error.retry } },
+  };
   return new ConnectError(error.message, CODES[error.code] as Code, undefined, [info]);
 }

@@ -71,7 +71,7 @@ const withText = (fieldName: string, number: number) => (message: DescriptorProt
 };
 
 /** A message of a version that is made at run time, to read and write by field name. */
-function opened(schema: DescMessage, bytes = new Uint8Array()) {
+function opened(schema: DescMessage, bytes: Uint8Array = new Uint8Array()) {
   const message = fromBinary(schema, bytes);
   const view = reflect(schema, message);
   const field = (fieldName: string) => schema.fields.find((one) => one.name === fieldName)!;

@@ -21,7 +21,7 @@ describe("examples", () => {
   }
 
   it.skipIf(!python)(
-    "S0-4, S3-SC-010: chatroom: a person and two agents in two languages hold one conversation",
+    "S3-SC-010: chatroom: a person and two agents in two languages hold one conversation",
     async () => {
       const explorer = await startExample("chatroom/explorer.ts", bus.url);
       const skeptic = await startExample("chatroom/skeptic.py", bus.url);
@@ -38,7 +38,6 @@ describe("examples", () => {
       await Promise.all([alice.line(/^skeptic: How would/), bob.line(/^skeptic: How would/)]);
       bob.write("what is time?\n");
       await Promise.all([alice.line(/"time"/), bob.line(/"time"/)]);
-      await alice.line(/^skeptic: .*time|^bob: what is time/);
 
       assert.deepEqual(
         bob.lines.slice(1, 5).map((line) => line.split(":")[0]),

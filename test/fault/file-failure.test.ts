@@ -4,17 +4,7 @@ import type { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, it } from "vitest";
 import { createFileStorage } from "../../src/storage/file/index.ts";
 import type { StorageAdapter } from "../../src/storage/storage-adapter.ts";
-import {
-  append,
-  batch,
-  isBusError,
-  NAME,
-  range,
-  readAll,
-  record,
-  records,
-  sequencesOf,
-} from "../conformance/appending.ts";
+import { append, isBusError, NAME, range, readAll, record, records, sequencesOf } from "../conformance/appending.ts";
 import { testEnvironment } from "../conformance/opened-storage.ts";
 import { createLog, useDirectories } from "./file-fixture.ts";
 
