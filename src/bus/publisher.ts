@@ -6,7 +6,7 @@ import { type Audience, type Draft, MESSAGE_TYPES, type MessageType, type Recipi
 import type { MessageCodec } from "../core/message-codec.ts";
 import type { Counter, Histogram, Meters } from "../core/meters.ts";
 import { channelName, checkName, INBOX_ROOM, quote } from "../core/names.ts";
-import { formatPosition } from "../core/position.ts";
+import { positionPrefix } from "../core/position.ts";
 import type { Durability } from "../core/room.ts";
 import { Turns } from "../routing/turns.ts";
 import type { AppendedEntry, AppendOutcome, AppendRecord } from "../storage/message-log.ts";
@@ -312,11 +312,16 @@ export class Publisher {
     this.#retention.appended(channel, records);
     const results = new Array<PublishResult>(entries.length);
     let duplicates = 0;
+    let prefixEpoch = -1;
+    let prefix = "";
     for (let i = 0; i < entries.length; i++) {
       const { sequence, epoch, duplicate } = entries[i]!;
       const { id, audience } = records[i]!;
-      const position = formatPosition(channel.name.key, epoch, sequence);
-      results[i] = { id, position, duplicate, audience };
+      if (epoch !== prefixEpoch) {
+        prefix = positionPrefix(channel.name.key, epoch);
+        prefixEpoch = epoch;
+      }
+      results[i] = { id, position: prefix + sequence, duplicate, audience };
       if (duplicate) duplicates++;
       else this.#published[drafts[i]!.type].add(1);
     }

@@ -29,6 +29,8 @@ export interface BusContext {
   readonly signal: AbortSignal;
   /** True: --agent named who acts. */
   readonly agentGiven: boolean;
+  /** True: an API key says for whom the command may act. */
+  readonly hasKey: boolean;
   /** Who acts: --agent, else the API key's own agent, else a name made of the login. */
   agent(): Agent;
 }
@@ -62,6 +64,7 @@ export function onBus<A extends readonly unknown[], O>(
           streams,
           signal,
           agentGiven: options.agent !== undefined,
+          hasKey: options.apiKey !== undefined,
           agent: () => bus.agent(agentId),
         },
         args,

@@ -6,7 +6,7 @@ const INTRODUCTION = `# Command line
 
 Generated from src/cli by \`node scripts/cli-docs.ts\`. Do not edit. Each command explains itself with \`--help\`.
 
-A command whose options take JSON or words of the contract takes them as the contract's documentation says. Text that
+The options of \`agentbus\` itself (\`--url\`, \`--api-key\`, \`--agent\`, \`--json\`) stand before or behind any command. Text that
 begins with a dash goes behind \`--\`.
 `;
 const WIDTH = 118;
@@ -26,6 +26,8 @@ export function commandLineReference(): string {
   });
   const helpOf = (command: Command) => {
     text = "";
+    // The first section has them; in each of the others they would be noise.
+    command.configureHelp({ showGlobalOptions: false });
     command.configureOutput({ getOutHelpWidth: () => WIDTH, getOutHasColors: () => false }).outputHelp();
     return text.trimEnd();
   };

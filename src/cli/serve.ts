@@ -10,7 +10,8 @@ export async function serve(config: Config): Promise<void> {
   const logger = createLogger({ ...config.log, fields: { node: config.node.id } });
   // However the process ends, the last lines are what tells why.
   process.once("exit", () => logger.flush());
-  using _console = consoleToLogger(logger);
+  // Never undone: calls that break while the node leaves are reported last of all.
+  consoleToLogger(logger);
   // A bug must not let one call end the node for everybody.
   process.on("unhandledRejection", (error) =>
     logger.error({ error }, "a promise was rejected and nobody listened: a bug"),

@@ -13,7 +13,12 @@ export interface Position {
 const TAIL = /^([0-9a-f]{8})\.(0|[1-9][0-9]{0,15})$/;
 
 export function formatPosition(key: string, epoch: number, sequence: number): string {
-  return `${key}@${epoch.toString(16).padStart(8, "0")}.${sequence}`;
+  return positionPrefix(key, epoch) + sequence;
+}
+
+/** What all positions of one epoch of a log begin with; the sequence follows. */
+export function positionPrefix(key: string, epoch: number): string {
+  return `${key}@${epoch.toString(16).padStart(8, "0")}.`;
 }
 
 /** Parses "room:channel@epoch.sequence"; agent ids may contain "@", so the last one counts. Throws BAD_POSITION. */

@@ -226,7 +226,7 @@ export class ConnectLine {
     const agent = actor(agentId);
     await bus.agents.ensure(agent);
     this.#agentId = agent;
-    if (!observe) this.#stream = bus.agents.openStream(agent, () => this.#finish(undefined));
+    if (!observe) this.#stream = bus.agents.openStream(agent, () => this.#finishLater());
     if (this.#finished) this.#stream?.close(false);
     this.#answer(requestId, {
       case: "welcome",
@@ -280,7 +280,8 @@ export class ConnectLine {
   }
 
   #deliverOne(found: LineSubscription): boolean {
-    if (found.credit <= 0) return false;
+    // What a finished subscription still has is little, and nobody allows more for what is over.
+    if (found.credit <= 0 && found.subscription.finished === undefined) return false;
     const frame = found.subscription.next();
     if (frame !== undefined) {
       const payload = frame.subarray(FRAME_HEADER_BYTES);
@@ -333,6 +334,11 @@ export class ConnectLine {
 
   #checkEnd(): void {
     if (this.#ending && !this.#busy && this.#inFlight === 0 && this.#waiting.length === 0) this.#finish(undefined);
+  }
+
+  /** The agent's subscriptions are ended in the same turn: each still says why. */
+  #finishLater(): void {
+    this.#options.bus.clock.defer(() => this.#finish(undefined));
   }
 
   #finish(error: BusError | undefined): void {

@@ -4,7 +4,11 @@ import { describe, it } from "vitest";
 import { DedupWindow, MAX_DEDUP_WINDOW_MS } from "./dedup-window.ts";
 
 let seed = 1;
-const random = () => (seed = Math.imul(seed, 0x9e3779b1) >>> 0) || 1;
+function random(): number {
+  seed = Math.imul(seed, 0x9e3779b1) >>> 0;
+  return seed;
+}
+
 const open = (maxKeys: number) => new DedupWindow(maxKeys, random);
 
 function remember(window: DedupWindow, key: string, sequence: number, atMs = 0): void {

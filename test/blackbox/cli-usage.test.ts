@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { type BusProcess, startBus } from "../support/bus-process.ts";
-import { type CliOutcome, runCli } from "./cli-program.ts";
+import { waitUntil } from "../support/wait.ts";
+import { type CliOutcome, runCli, startCli } from "./cli-program.ts";
 
 /** Nothing listens there: the port is reserved, and never given out. */
 const NOWHERE = "http://127.0.0.1:1";
@@ -56,6 +57,14 @@ describe("agentbus as a program", () => {
     assert.match(told.stderr, /^agentbus: /);
   });
 
+  it("does not mind a reader that leaves early", async () => {
+    const cli = startCli(["--help"]);
+    cli.child.stdout?.destroy();
+    const { code, stderr } = await cli.outcome;
+    assert.equal(code, 0);
+    assert.equal(stderr, "");
+  });
+
   it("tells what was wrong as JSON, too", async () => {
     const usage = await runCli(["--json", "publish", "a:b"], { url: NOWHERE });
     assert.equal(usage.code, 2);
@@ -89,7 +98,7 @@ describe("agentbus as a program", () => {
 });
 
 describe("agentbus with API keys", () => {
-  it("S1-6b: acts for the key's own agent, and says what to do without a key", async () => {
+  it("acts for the key's own agent, and says what to do without a key", async () => {
     const [made] = (await runCli(["--json", "key", "create", "--name", "alice", "--agents", "alice"])).json();
     const apiKeys = JSON.stringify([made?.["config"]]);
     await using bus = await startBus({ args: ["--set", `auth.apiKeys=${apiKeys}`] });
@@ -102,6 +111,8 @@ describe("agentbus with API keys", () => {
     await run(["agents", "register", "alice"], key);
     assert.equal((await run(["publish", "a:b", "x"], key)).code, 0);
     assert.match((await run(["fetch", "a:b"], key)).stdout, / alice: x\n$/);
+    const bench = await run(["bench", "--messages", "20", "--publishers", "2", "--subscribers", "2"], key);
+    assert.equal(bench.code, 0, bench.stderr);
     const other = await run(["--agent", "bob", "publish", "a:b", "x"], key);
     assert.match(other.stderr, /AGENT_NOT_ALLOWED/);
   });
@@ -127,6 +138,18 @@ describe.skipIf(!existsSync("/usr/bin/script"))("agentbus on a terminal", () => 
       .split("\n");
     assert.ok(head?.startsWith(`${ESCAPE}[1mCHANNEL `), JSON.stringify(stdout));
     assert.equal(first!.indexOf("0"), second!.indexOf("0"));
+  });
+
+  it("shows what it waits for, and takes that away", async () => {
+    await runCli(["channels", "create", "r:quiet", "--create-room"], { url: bus.url });
+    const waiting = startCli(["fetch", "r:quiet", "--wait", "60s"], {
+      ...{ url: bus.url, under: ["script", "-qec"], env: { TERM: "xterm-256color" } },
+    });
+    await waitUntil(() => waiting.printed.stdout.includes("waiting for r:quiet (0 s)"));
+    await runCli(["publish", "r:quiet", "x"], { url: bus.url });
+    const { code, stdout } = await waiting.outcome;
+    assert.equal(code, 0);
+    assert.match(stdout.replaceAll(/\p{Cc}\[[\d;]*m/gu, ""), /\r\p{Cc}\[2K\d\d:\d\d:\d\d r:quiet .*: x\r\n$/u);
   });
 
   it("uses no colours with NO_COLOR, and none with --json", async () => {

@@ -73,6 +73,19 @@ describe("a file storage that cannot write", { timeout: 60_000 }, () => {
     assert.deepEqual(sequencesOf(await append(log, records(1))), [1]);
   });
 
+  it("calls nothing a duplicate of what was not stored in the end", async () => {
+    const storage = await directories.open(directories.fresh(), { maxBytes: MIB });
+    const log = await createLog(storage);
+    const large = record({ body: Buffer.alloc(2 * MIB, 1) });
+    const conflicting = { ...large, contentDigest: large.contentDigest + 1, body: Buffer.alloc(1) };
+    const handed = [large, large, conflicting].map((each) => append(log, [each]));
+    for (const outcome of await Promise.allSettled(handed)) {
+      assert.ok(outcome.status === "rejected" && isBusError("STORAGE_FULL")(outcome.reason));
+    }
+    await nextTurn();
+    assert.deepEqual(sequencesOf(await append(log, [conflicting])), [1]);
+  });
+
   it("loses its writing thread: everything waiting fails, and it comes back under a new epoch with all that was stored", async () => {
     const storage = await directories.open(directories.fresh());
     const log = await createLog(storage);

@@ -3,7 +3,7 @@ import { openBus, overLog, type TestBus, type TestBusOptions } from "./bus-fixtu
 
 /** An append that was handed to the log and waits there. */
 export interface HeldAppend {
-  /** Lets it through. */
+  /** Lets it through, unless it was let through or failed before. */
   go(): void;
   fail(error: unknown): void;
 }
@@ -22,7 +22,12 @@ export async function openHeldBus(options: TestBusOptions = {}): Promise<HeldBus
   const append = (log: MessageLog, batch: Parameters<MessageLog["append"]>[0]) => {
     if (!holding) return log.append(batch);
     const { promise, resolve, reject } = Promise.withResolvers<AppendOutcome>();
-    held.push({ go: () => resolve(log.append(batch)), fail: reject });
+    let waits = true;
+    const once = (task: () => void) => {
+      if (waits) task();
+      waits = false;
+    };
+    held.push({ go: () => once(() => resolve(log.append(batch))), fail: (error) => once(() => reject(error)) });
     return promise;
   };
   const wrapLog = (log: MessageLog) => overLog(log, { append: (batch) => append(log, batch) });

@@ -38,6 +38,8 @@ export interface Link {
   readonly open: boolean;
   /** Both sides get a reset. */
   cut(): void;
+  /** Both sides get a FIN, as from a peer that closes in good order, in the middle of whatever they were saying. */
+  finish(): void;
   /** Nothing passes any more, in neither or in one direction, until resumed. The kernel's buffers fill up. */
   stall(direction?: Direction): void;
   resume(): void;
@@ -192,6 +194,11 @@ class ProxyLink implements Link {
   cut(): void {
     this.#client.resetAndDestroy();
     this.#server.resetAndDestroy();
+  }
+
+  finish(): void {
+    this.#client.destroy();
+    this.#server.destroy();
   }
 
   stall(direction: Direction = "both"): void {

@@ -1,12 +1,13 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { AgentBus, Subscription } from "agentbus/node";
+import type { Agent, Subscription } from "agentbus/node";
 import { LatencyRecorder, type LatencySummary } from "./latency.ts";
 import { stampedPayload, stampOf } from "./stamp.ts";
 
 export interface LoadOptions {
   readonly channel: string;
-  readonly publishers: number;
-  readonly subscribers: number;
+  /** May be the same agent several times. */
+  readonly publishers: readonly Agent[];
+  readonly subscribers: readonly Agent[];
   /** Of all publishers together. */
   readonly messages: number;
   readonly payloadBytes: number;
@@ -37,15 +38,14 @@ export interface LoadResult {
 const QUIET_MS = 5_000;
 
 /** Publishes to a channel and reads it, and measures both. Everything shares this process, and its clock. */
-export async function runLoad(bus: AgentBus, options: LoadOptions): Promise<LoadResult> {
+export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const { publishers, subscribers, messages, payloadBytes, channel, signal } = options;
   const answers = new LatencyRecorder();
   const deliveries = new LatencyRecorder();
-  const readers = Array.from({ length: subscribers }, (_, i) =>
-    bus.agent(`bench-subscriber-${i + 1}`).subscribe({ channels: [channel], observe: true }),
-  );
+  // With echo: a subscriber may be a publisher, too.
+  const readers = subscribers.map((agent) => agent.subscribe({ channels: [channel], observe: true, echo: true }));
   const end = Promise.withResolvers<void>();
-  const expected = messages * subscribers;
+  const expected = messages * subscribers.length;
   let lastDelivery = 0;
   const onDelivery = (stamp: number) => {
     lastDelivery = performance.now();
@@ -59,8 +59,9 @@ export async function runLoad(bus: AgentBus, options: LoadOptions): Promise<Load
   try {
     await Promise.all(readers.map((reader) => reader.ready()));
     const startedAt = performance.now();
-    const shares = Array.from({ length: publishers }, (_, i) => share(messages, publishers, i));
-    await Promise.all(shares.map((count, i) => publish(bus, `bench-publisher-${i + 1}`, count, options, answers)));
+    await Promise.all(
+      publishers.map((agent, i) => publish(agent, share(messages, publishers.length, i), options, answers)),
+    );
     const publishedAt = performance.now();
     if (deliveries.count < expected) await Promise.race([end.promise, quiet(() => lastDelivery, signal)]);
     const side = (recorder: LatencyRecorder, endedAt: number): SideResult => {
@@ -89,14 +90,12 @@ async function read(reader: Subscription, onDelivery: (stamp: number) => void): 
 }
 
 async function publish(
-  bus: AgentBus,
-  agentId: string,
+  agent: Agent,
   count: number,
   { channel, payloadBytes, rate, publishers, outstanding, signal }: LoadOptions,
   answers: LatencyRecorder,
 ): Promise<void> {
-  const agent = bus.agent(agentId);
-  const intervalMs = rate === undefined ? 0 : (1_000 * publishers) / rate;
+  const intervalMs = rate === undefined ? 0 : (1_000 * publishers.length) / rate;
   const startedAt = performance.now();
   const waiting: Promise<void>[] = [];
   for (let i = 0; i < count; i++) {

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
-import type { DurabilityName } from "agentbus/node";
+import type { Agent, ChannelSettings, DurabilityName } from "agentbus/node";
 import type { Command } from "commander";
 import { formatSize } from "../../config/units.ts";
 import { DURABILITIES } from "../../core/room.ts";
-import { type LoadResult, runLoad, type SideResult } from "../bench/load.ts";
+import { type LoadOptions, type LoadResult, runLoad, type SideResult } from "../bench/load.ts";
 import { STAMP_BYTES } from "../bench/stamp.ts";
 import { type BusContext, onBus, type Surroundings } from "../bus-command.ts";
 import { examples } from "../examples.ts";
@@ -30,7 +30,7 @@ export function addBench(program: Command, surroundings: Surroundings): void {
       "Publishes to a channel of its own and reads it, prints rates and waiting times, and deletes the channel. " +
         "Publishers and subscribers share this one process, so what it prints is what one client reaches, and often not " +
         "the limit of the server. Without --rate messages queue up and waiting times are those of a queue: to measure " +
-        "latency, give a rate below the one that is reached without.",
+        "latency, give a rate below the one that is reached without. With an API key, all of them are the acting agent.",
     )
     .addOption(read("-n, --messages <count>", "of all publishers together", count(1, 100_000_000)).default(10_000))
     .addOption(read("--size <size>", "of a payload", size).default(256, "256B"))
@@ -53,30 +53,53 @@ export function addBench(program: Command, surroundings: Surroundings): void {
     .action(onBus(surroundings, bench));
 }
 
-async function bench({ bus, terminal, signal }: BusContext, _args: [], flags: BenchFlags): Promise<void> {
-  const room = `bench.${randomUUID()}`;
-  const channel = `${room}:load`;
-  const created = await bus.channels.create(
-    channel,
-    { createRoom: true, ...given<{ durability: DurabilityName }>({ durability: flags.durability }) },
-    { signal },
-  );
-  const { storage, version } = await bus.info({ signal });
+async function bench(
+  context: BusContext,
+  _args: [],
+  { messages, size, rate, outstanding, durability, ...agents }: BenchFlags,
+): Promise<void> {
+  const { bus, terminal, signal } = context;
+  const id = randomUUID();
+  const channel = `bench.${id}:load`;
+  const settings = given<ChannelSettings>({ durability });
+  const created = await bus.channels.create(channel, { createRoom: true, ...settings }, { signal });
+  const payloadBytes = Math.max(STAMP_BYTES, size);
+  const publishers = benchAgents(context, `bench-${id}-publisher`, agents.publishers);
+  const subscribers = benchAgents(context, `bench-${id}-subscriber`, agents.subscribers);
   try {
-    using _progress = showProgress(terminal, () => `publishing ${flags.messages} messages`);
-    const { publishers, subscribers, messages, rate, outstanding } = flags;
-    const payloadBytes = Math.max(STAMP_BYTES, flags.size);
-    const result = await runLoad(bus, {
-      ...{ channel, publishers, subscribers, messages, rate, outstanding, payloadBytes, signal },
+    const { storage, version } = await bus.info({ signal });
+    const level = enumName("durability", created.effectiveConfig?.durability ?? 0);
+    const result = await run(terminal, {
+      ...{ channel, publishers, subscribers, messages, payloadBytes, rate, outstanding, signal },
     });
-    const durability = enumName("durability", created.effectiveConfig?.durability ?? 0);
-    const load = { messages, payloadBytes, publishers, subscribers, rate, outstanding };
-    if (terminal.json) await terminal.printJson({ server: { version, storage, durability }, load, ...result });
-    else
-      await printResult(terminal, `${storage} storage, ${durability}; payloads of ${formatSize(payloadBytes)}`, result);
+    const load = { messages, payloadBytes, ...agents, rate, outstanding };
+    if (terminal.json) await terminal.printJson({ server: { version, storage, durability: level }, load, ...result });
+    else await printResult(terminal, `${storage} storage, ${level}; payloads of ${formatSize(payloadBytes)}`, result);
     if (result.missing > 0) throw new Error(`${result.missing} deliveries did not come`);
   } finally {
-    await bus.rooms.delete(room, { force: true });
+    await bus.rooms.delete(`bench.${id}`, { force: true });
+    await forget(context, [...publishers, ...subscribers]);
+  }
+}
+
+async function run(terminal: Terminal, options: LoadOptions): Promise<LoadResult> {
+  using _progress = showProgress(terminal, () => `publishing ${options.messages} messages`);
+  return await runLoad(options);
+}
+
+/** Agents of their own where anybody may be anybody; else the one that the API key may act for. */
+function benchAgents({ bus, agent, hasKey }: BusContext, prefix: string, count: number): Agent[] {
+  return Array.from({ length: count }, (_, i) => (hasKey ? agent() : bus.agent(`${prefix}-${i + 1}`)));
+}
+
+/** The bus would forget them by itself, but not before a day. */
+async function forget({ bus, hasKey }: BusContext, agents: readonly Agent[]): Promise<void> {
+  if (hasKey) return;
+  for (const { id } of agents) {
+    await bus.agents.delete(id).catch((error: unknown) => {
+      // It was stopped before this one had said anything.
+      if ((error as { reason?: string }).reason !== "AGENT_NOT_FOUND") throw error;
+    });
   }
 }
 

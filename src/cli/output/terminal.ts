@@ -36,8 +36,6 @@ export class Terminal {
     this.interactive = !json && streams.stdout.isTTY === true;
     this.showsProgress = !json && streams.stderr.isTTY === true;
     streams.stdout.on("error", this.#onError);
-    // Nobody is left to be told.
-    streams.stderr.on("error", ignore);
   }
 
   /** Aborts when whoever read the results has left, as `head` does. */
@@ -90,10 +88,9 @@ export class Terminal {
     this.#readerLeft.abort(error);
   };
 
+  /** Stops watching for the reader to leave. */
   close(): void {
-    // Its errors are still ignored: they may come when the program is about to end.
     this.#streams.stdout.off("error", this.#onError);
-    this.#streams.stdout.on("error", ignore);
   }
 }
 

@@ -36,8 +36,9 @@ export class FastCall {
     this.sink.respond(200, { "content-type": RESPONSE_TYPE[this.protocol] });
   }
 
-  /** Sends a finished frame. False: wait for the drain. */
+  /** Sends a finished frame. False: wait for the drain, which never comes once the call is finished. */
   write(frame: Uint8Array): boolean {
+    if (this.#finished) return false;
     this.start();
     return this.sink.write(frame);
   }

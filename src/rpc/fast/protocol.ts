@@ -7,21 +7,22 @@ import { errorDetails } from "../error-status.ts";
 /** The three protocols in binary. They share the frames; they differ in how a call ends. */
 export type ProtocolName = "grpc" | "grpc-web" | "connect-stream" | "connect-unary";
 
-const BY_CONTENT_TYPE: Readonly<Record<string, ProtocolName>> = {
-  "application/grpc": "grpc",
-  "application/grpc+proto": "grpc",
-  "application/grpc-web": "grpc-web",
-  "application/grpc-web+proto": "grpc-web",
-  "application/connect+proto": "connect-stream",
-  "application/proto": "connect-unary",
-};
+/** A Map, since the client chooses what is looked up: an object would know "constructor", too. */
+const BY_CONTENT_TYPE: ReadonlyMap<string | undefined, ProtocolName> = new Map([
+  ["application/grpc", "grpc"],
+  ["application/grpc+proto", "grpc"],
+  ["application/grpc-web", "grpc-web"],
+  ["application/grpc-web+proto", "grpc-web"],
+  ["application/connect+proto", "connect-stream"],
+  ["application/proto", "connect-unary"],
+]);
 
 const GRPC_WEB_TRAILER = 0x80;
 const CONNECT_END = 0x02;
 
 /** Undefined: JSON, or something that this path does not speak. */
 export function protocolOf(contentType: string | undefined): ProtocolName | undefined {
-  return contentType === undefined ? undefined : BY_CONTENT_TYPE[contentType];
+  return BY_CONTENT_TYPE.get(contentType);
 }
 
 /** What goes at the end: headers of their own for gRPC, a last frame for the others. */

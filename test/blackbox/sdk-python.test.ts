@@ -1,0 +1,4 @@
+import { describeSdk } from "./sdk/scenarios.ts";
+import { PYTHON } from "./sdk/sdk-process.ts";
+
+describeSdk(PYTHON);

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { waitUntil } from "../../support/wait.ts";
+import { raisedBriefly, textsOf } from "./remote-sdk.ts";
+import type { Scenario, Stage } from "./stage.ts";
+
+const COUNT = 60;
+const TEXTS = Array.from({ length: COUNT }, (_, n) => String(n));
+
+/** What an SDK makes of a broken line, and of a server that dies or leaves. */
+export const FAULTS: readonly Scenario[] = [
+  {
+    title: "S3-SC-003: a subscription that is cut, by a reset or a silent end, goes on without gap or double",
+    async play(stage) {
+      const channel = stage.channel();
+      const proxy = await stage.openProxy();
+      const alice = (await stage.open()).agent("alice");
+      const bob = (await stage.open({ urls: [proxy.url] })).agent("bob");
+      const reading = await bob.listen({ channels: [channel], events: true });
+      for (const [n, text] of TEXTS.entries()) {
+        await alice.send(text, { channel });
+        if (n % 20 === 5) proxy.cutAll();
+        if (n % 20 === 15) for (const link of proxy.links) link.finish();
+      }
+      const read: string[] = [];
+      const others = new Set<string>();
+      while (read.length < COUNT) {
+        const event = await reading.event();
+        if (event.type === "message") read.push(...textsOf([event.message]));
+        else others.add(event.type);
+      }
+      assert.deepEqual(read, TEXTS);
+      assert.ok(others.has("cut") && others.has("opened") && !others.has("gap"), [...others].join());
+      assert.ok(proxy.accepted >= 3, `${proxy.accepted} connections`);
+    },
+  },
+  {
+    title: "S3-E.2: what is sent while answers are lost is stored once and in order",
+    async play(stage) {
+      const channel = stage.channel();
+      const proxy = await stage.openProxy();
+      const alice = (await stage.open({ urls: [proxy.url] })).agent("alice");
+      const observer = (await stage.open()).agent("observer");
+      await alice.send("first", { channel });
+      const sending: Promise<{ readonly position: string }>[] = [];
+      for (const [n, text] of TEXTS.entries()) {
+        // The server takes it; its answer gets lost with the connection.
+        if (n % 15 === 0) for (const link of proxy.links) link.stall("down");
+        sending.push(alice.send(text, { channel }));
+        if (n % 15 !== 5) continue;
+        await waitUntil(async () => textsOf(await observer.history(channel)).includes(TEXTS[n - 5]!), {
+          what: `message ${n - 5} to be stored`,
+        });
+        proxy.cutAll();
+        await sending.at(-1);
+      }
+      const receipts = await Promise.all(sending);
+      const log = await observer.history(channel);
+      assert.deepEqual(textsOf(log), ["first", ...TEXTS]);
+      assert.deepEqual(
+        receipts.map(({ position }) => position),
+        log.slice(1).map(({ position }) => position),
+      );
+    },
+  },
+  {
+    title:
+      "S3-E.2: what is sent while the bus is away is stored in order when it is back; given up, it fails as unknown",
+    async play(stage) {
+      const channel = stage.channel();
+      const proxy = await stage.openProxy();
+      const bus = await stage.open({ urls: [proxy.url] });
+      const alice = bus.agent("alice");
+      await alice.send("before", { channel });
+      proxy.refuse(true);
+      proxy.cutAll();
+      const sending = TEXTS.map((text) => alice.send(text, { channel }));
+      const hopeless = bus.agent("carol").send("given up", { channel, timeoutMs: 300 });
+      assert.equal(await raisedBriefly(hopeless), "DEADLINE_EXCEEDED DEADLINE SAME");
+      proxy.refuse(false);
+      await Promise.all(sending);
+      await alice.flush();
+      const log = await (await stage.open()).agent("observer").history(channel);
+      assert.deepEqual(textsOf(log.filter(({ sender }) => sender === "alice")), ["before", ...TEXTS]);
+    },
+  },
+  {
+    title: "S0-2.1.4b, S3-SC-003: a server killed with -9 and started again has what it acknowledged; agents go on",
+    play: playKill,
+  },
+  {
+    title: "S2-I.2: an agent leaves a draining server for the next address, with its streams and its sends",
+    play: playDrain,
+  },
+];
+
+async function playKill(stage: Stage): Promise<void> {
+  const channel = stage.channel();
+  const args = ["--storage", `file:${join(await stage.folder(), "data")}`];
+  const first = await stage.startBus({ args });
+  const bus = await stage.open({ urls: [first.url] });
+  const [alice, bob] = [bus.agent("alice"), bus.agent("bob")];
+  await alice.join(channel);
+  const reading = await bob.listen({ channels: [channel], start: "earliest", events: true });
+  const acked = await Promise.all(TEXTS.slice(0, 20).map((text) => alice.send(text)));
+  assert.ok(acked.every(({ durability }) => durability === "synced"));
+  assert.deepEqual(textsOf(await reading.take(10)), TEXTS.slice(0, 10));
+  const underWay = TEXTS.slice(20, 40).map((text) => alice.send(text));
+  await first.kill();
+  const late = TEXTS.slice(40).map((text) => alice.send(text));
+  const second = await stage.startBus({ args, port: first.port });
+  await Promise.all([...underWay, ...late]);
+
+  const read: string[] = [];
+  while (read.length < COUNT - 10) {
+    const event = await reading.event();
+    assert.notEqual(event.type, "gap");
+    if (event.type === "message") read.push(...textsOf([event.message]));
+  }
+  assert.deepEqual(read, TEXTS.slice(10));
+  const log = await alice.history(channel);
+  assert.deepEqual(textsOf(log), TEXTS);
+  assert.deepEqual(
+    acked.map(({ position }) => position),
+    log.slice(0, 20).map(({ position }) => position),
+  );
+  assert.deepEqual(await bus.members(channel), ["alice"]);
+  await bus.close();
+  await second.kill();
+}
+
+async function playDrain(stage: Stage): Promise<void> {
+  const channel = stage.channel();
+  const [leaving, staying] = [await stage.startBus({}), await stage.startBus({})];
+  const bus = await stage.open({ urls: [leaving.url, staying.url] });
+  const [alice, bob] = [bus.agent("alice"), bus.agent("bob")];
+  const reading = await bob.listen({ channels: [channel] });
+  await alice.send("here", { channel });
+  assert.deepEqual(textsOf(await reading.take(1)), ["here"]);
+  assert.equal(await bus.url(), leaving.url);
+
+  const gone = leaving.stop();
+  // The loop has to come back for the word that the server leaves.
+  const next = reading.next();
+  await waitUntil(async () => (await bus.url()) === staying.url, { what: "the client to go to the next address" });
+  await alice.send("there", { channel });
+  assert.equal(textsOf([await next]).join(), "there");
+  assert.deepEqual(await gone, { code: 0, signal: null });
+}
