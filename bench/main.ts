@@ -25,6 +25,7 @@ const OPTIONS = {
   only: { type: "string" },
   profile: { type: "string" },
   time: { type: "string" },
+  patience: { type: "string" },
   help: { type: "boolean", short: "h" },
 } as const;
 
@@ -41,6 +42,7 @@ Options:
   --only TEXT   only workloads, or else servers, with this text in their name
   --check       gRPC subscribers decode every message and check its place instead of counting
   --time MS     how long each measurement takes, and its warm-up before it (${FULL.measureMs})
+  --patience S  repeat what was measured while other programs used the machine, for up to S seconds in all (0)
   --profile DIR servers that run on Node leave CPU profiles there
   --json        one JSON document instead of tables
 
@@ -79,6 +81,7 @@ interface Flags {
   readonly only?: string;
   readonly profile?: string;
   readonly time?: string;
+  readonly patience?: string;
 }
 
 function readOptions(values: Flags): RunOptions {
@@ -91,6 +94,7 @@ function readOptions(values: Flags): RunOptions {
     quick: values.quick ?? false,
     check: values.check ?? false,
     only: values.only,
+    patienceSeconds: wholeNumber("--patience", values.patience) ?? 0,
     profileFolder: values.profile,
     progress: showProgress,
   };

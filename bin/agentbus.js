@@ -2,6 +2,7 @@
 // Kept in the JavaScript of Node 12, so that an old Node gets as far as saying what it lacks.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import * as nodeModule from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -21,6 +22,8 @@ if (Number.parseInt(process.versions.node, 10) >= NEEDED_MAJOR) {
 function start() {
   // A checkout has sources, which Node runs as they are; the package has what was built from them.
   const source = join(home, "src", "main.ts");
+  // What is compiled once starts in half the time after that.
+  if (nodeModule.enableCompileCache !== undefined) nodeModule.enableCompileCache();
   const entry = existsSync(source) ? source : join(home, "dist", "src", "main.js");
   import(pathToFileURL(entry).href).catch((error) => {
     if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;

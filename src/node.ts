@@ -64,6 +64,9 @@ export function builtInStorages(): StorageRegistry {
 export async function startNode(options: NodeOptions): Promise<BusNode> {
   const { config } = options;
   const version = programVersion();
+  const { tls: tlsFiles, ...listener } = config.server;
+  // What may fail for a wrong configuration comes before anything is opened.
+  const tls = tlsFiles && readTlsMaterial(tlsFiles);
   const logger = options.logger ?? createLogger({ ...config.log, fields: { node: config.node.id } });
   const random = createSystemRandom();
   const meters = createMeters(config.metrics);
@@ -127,11 +130,10 @@ export async function startNode(options: NodeOptions): Promise<BusNode> {
     fallback: (request, response) =>
       respondError(request, response, new BusError("METHOD_NOT_FOUND", `there is no method ${quote(request.url)}`)),
   });
-  const { tls, ...listener } = config.server;
   let graceMs = listener.drainMs;
   const server = createServer({
     ...listener,
-    ...(tls === undefined ? {} : { tls: readTlsMaterial(tls) }),
+    ...(tls === undefined ? {} : { tls }),
     // On loopback the name under which a page calls is all that keeps strangers out (DNS rebinding).
     checkHost: isLoopbackAddress(listener.host) || listener.allowedHosts.length > 0,
     endpoints: createEndpoints({

@@ -45,7 +45,7 @@ export class DeliveryCounter {
                 offset += size;
                 messages++;
                 this.#left -= size;
-                if (this.#left === 0) this.#responseDone();
+                this.#fieldDone();
                 break;
               }
             }

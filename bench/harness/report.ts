@@ -52,6 +52,8 @@ export interface RunOptions {
   readonly check: boolean;
   /** Only workloads and servers whose text contains this. */
   readonly only: string | undefined;
+  /** Seconds that may be spent on waiting for, and repeating in, a quieter moment of the machine; over all workloads. */
+  readonly patienceSeconds: number;
   /** Where servers that run on Node leave CPU profiles. */
   readonly profileFolder: string | undefined;
   readonly warmUpMs: number;

@@ -1,5 +1,6 @@
 import type { FanoutJob, Job, LatencyJob, Measurement, PublishJob } from "../load/job.ts";
 import { runJob } from "./load-process.ts";
+import { Patience } from "./patience.ts";
 import { checkGoal, type GoalResult, type Row, type RunOptions } from "./report.ts";
 import { type ServerSpec, startServer } from "./server-process.ts";
 import { median } from "./statistics.ts";
@@ -43,8 +44,9 @@ export async function runWorkloads(
 ): Promise<{ rows: Row[]; goals: GoalResult[] }> {
   const rows: Row[] = [];
   const goals: GoalResult[] = [];
+  const patience = new Patience(options.patienceSeconds);
   for (const workload of workloads) {
-    const measured = await runRounds(workload, options);
+    const measured = await runRounds(workload, patience, options);
     rows.push(...summarize(workload, measured));
     goals.push(...judge(workload, measured));
   }
@@ -53,13 +55,14 @@ export async function runWorkloads(
 
 type Rounds = Map<ServerSpec, Measurement[]>;
 
-async function runRounds(workload: Workload, options: RunOptions): Promise<Rounds> {
+async function runRounds(workload: Workload, patience: Patience, options: RunOptions): Promise<Rounds> {
   const servers = chosenServers(workload, options.only);
   const rounds: Rounds = new Map(servers.map((server) => [server, []]));
   for (let round = 1; round <= options.rounds; round++) {
     for (const server of servers) {
       options.progress(`${workload.figure} ${workload.text}: ${server.name}, round ${round} of ${options.rounds}`);
-      rounds.get(server)!.push(await measureOnce(server, workload.shapeFor?.[server.name] ?? workload.shape, options));
+      const shape = workload.shapeFor?.[server.name] ?? workload.shape;
+      rounds.get(server)!.push(await patience.measure(() => measureOnce(server, shape, options)));
     }
   }
   return rounds;

@@ -143,7 +143,7 @@ export class Fetcher {
     { agentId, start, backward }: FetchInput,
     position: Position | undefined,
   ): Promise<Place> {
-    let state = await this.#state(view);
+    const state = await this.#state(view);
     switch (start.kind) {
       case "end":
         return { from: backward ? state.head + 1 : state.floor - 1, gap: undefined, state };
@@ -160,7 +160,7 @@ export class Fetcher {
       }
       case "position": {
         const placement = placeReader(state, position!.epoch, position!.sequence);
-        if (placement.rolledBack) state = await view.log.renewEpoch(view.name);
+        // A read changes nothing: a log that was rolled back gets its new epoch from a subscription, or when it is opened.
         const exact = placement.gap === undefined || placement.gap.cause === "RETENTION";
         // Going back, what was trimmed before a place is simply the end of history.
         if (backward) return { from: exact ? position!.sequence : placement.after + 1, gap: undefined, state };

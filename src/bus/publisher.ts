@@ -92,6 +92,7 @@ export class Publisher {
   readonly #stages: Readonly<Record<"validate" | "route" | "append" | "deliver", Histogram>>;
   readonly #duration: Histogram;
   readonly #published: Readonly<Record<MessageType, Counter>>;
+  readonly #events: Counter;
   readonly #duplicates: Counter;
   #pending = 0;
 
@@ -118,6 +119,7 @@ export class Publisher {
         meters.counter("messages_published_total", "Messages stored.", { type: type.toLowerCase() }),
       ]),
     ) as Record<MessageType, Counter>;
+    this.#events = meters.counter("events_published_total", "Messages of type EVENT stored.");
     this.#duplicates = meters.counter("messages_duplicate_total", "Messages that were stored before, by their key.");
     meters.gauge("publishes_pending", "Batches that wait for the storage.", () => this.#pending);
   }
@@ -322,8 +324,13 @@ export class Publisher {
         prefixEpoch = epoch;
       }
       results[i] = { id, position: prefix + sequence, duplicate, audience };
-      if (duplicate) duplicates++;
-      else this.#published[drafts[i]!.type].add(1);
+      if (duplicate) {
+        duplicates++;
+      } else {
+        const { type } = drafts[i]!;
+        this.#published[type].add(1);
+        if (type === "EVENT") this.#events.add(1);
+      }
     }
     agents.touch(sender);
     const doneMs = clock.monotonic();

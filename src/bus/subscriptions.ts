@@ -50,6 +50,8 @@ export interface SubscriptionsDependencies {
 
 interface Open {
   readonly subscription: Subscription;
+  /** Counts up in the order in which streams were asked for. */
+  readonly order: number;
   readonly input: SubscribeInput;
   readonly named: ReadonlySet<string>;
   readonly patterns: readonly ChannelPattern[];
@@ -59,6 +61,9 @@ interface Open {
 }
 
 const TICK_MS = 1_000;
+/** A log's epoch is renewed for a reader's sake at most this often; so many logs are remembered. */
+const RENEWAL_MS = 60_000;
+const MAX_RENEWALS = 10_000;
 /** To find the last n that a reader may see, so many entries for each of them are looked at. */
 const LAST_SCAN_FACTOR = 100;
 
@@ -68,6 +73,8 @@ export class Subscriptions {
   readonly #open = new Map<Subscription, Open>();
   readonly #exclusive = new Map<string, Open>();
   readonly #perAgent = new Map<string, number>();
+  #asked = 0;
+  readonly #renewedMs = new Map<string, number>();
   readonly #stops: Stop[];
   readonly #delivered: Counter;
   #draining: BusError | undefined;
@@ -86,6 +93,7 @@ export class Subscriptions {
         else this.#memberLeft(agentId, channel);
       }),
     ];
+    for (const cause of ["RETENTION", "NEW_EPOCH", "DAMAGED"] as const) this.#gaps(cause);
     deps.meters.gauge("subscriptions", "Open subscriptions.", () => this.#open.size);
   }
 
@@ -112,12 +120,14 @@ export class Subscriptions {
     const patterns = input.patterns.map(compileChannelPattern);
     const resume = input.start.kind === "resume" ? byChannel(input.start.positions) : undefined;
     await agents.ensure(input.agentId);
+    if (this.#draining !== undefined) throw this.#draining;
     this.#checkLimits(input.agentId);
 
     const subscription = this.#make(input);
     const ofAgent = names.length === 0 && input.patterns.length === 0;
     const open: Open = {
       subscription,
+      order: ++this.#asked,
       input,
       named: new Set(names.map((name) => name.key)),
       patterns,
@@ -139,6 +149,7 @@ export class Subscriptions {
       }
       if (input.failOnGap && gaps.length > 0) throw gapError(gaps[0]!);
       open.stream?.describe([...input.channels, ...input.patterns].slice(0, 100));
+      this.#takeOver(open);
       subscription.open(options.nodeId, gaps);
       return subscription;
     } catch (error) {
@@ -180,22 +191,33 @@ export class Subscriptions {
         codec,
         clock,
         delivered: this.#delivered,
-        gaps: (cause) => meters.counter("gaps_total", "Gaps told to subscriptions.", { cause }),
+        gaps: (cause) => this.#gaps(cause),
       },
       (graceful) => this.#closed(subscription, graceful),
     );
     return subscription;
   }
 
+  #gaps(cause: ChannelGap["cause"]): Counter {
+    return this.#deps.meters.counter("gaps_total", "Gaps told to subscriptions.", { cause });
+  }
+
   #register(open: Open): void {
-    const { agentId, exclusive } = open.input;
+    const { agentId } = open.input;
     this.#open.set(open.subscription, open);
     this.#perAgent.set(agentId, (this.#perAgent.get(agentId) ?? 0) + 1);
+  }
+
+  /** Only a stream that opened well takes the place of another; of two that open at the same time the later one stays. */
+  #takeOver(open: Open): void {
+    const { agentId, exclusive } = open.input;
     if (exclusive === "") return;
     const slot = `${agentId}\0${exclusive}`;
-    const older = this.#exclusive.get(slot);
-    this.#exclusive.set(slot, open);
-    older?.subscription.end("TAKEN_OVER", `a newer stream of ${agentId} is the exclusive ${exclusive}`);
+    const other = this.#exclusive.get(slot);
+    const stays = other === undefined || other.order < open.order ? open : other;
+    const goes = stays === open ? other : open;
+    this.#exclusive.set(slot, stays);
+    goes?.subscription.end("TAKEN_OVER", `a newer stream of ${agentId} is the exclusive ${exclusive}`);
   }
 
   #closed(subscription: Subscription, graceful: boolean): void {
@@ -281,7 +303,7 @@ export class Subscriptions {
         if (position === undefined) after = state.floor - 1;
         else {
           const placement = placeReader(state, position.epoch, position.sequence);
-          if (placement.rolledBack) state = await view.log.renewEpoch(view.name);
+          if (placement.rolledBack && this.#mayRenew(view.name.key)) state = await view.log.renewEpoch(view.name);
           ({ after, gap } = placement);
         }
       }
@@ -300,6 +322,19 @@ export class Subscriptions {
       tail.listeners.delete(placeholder);
       this.#deps.hub.release(tail);
     }
+  }
+
+  /**
+   * A position that was never issued says that the log was rolled back behind our back, or that it is forged: the two
+   * cannot be told apart. Once in a while is enough for the first, and keeps the second from filling the chain.
+   */
+  #mayRenew(key: string): boolean {
+    const nowMs = this.#deps.clock.monotonic();
+    const renewedMs = this.#renewedMs.get(key);
+    if (renewedMs !== undefined && nowMs - renewedMs < RENEWAL_MS) return false;
+    if (this.#renewedMs.size >= MAX_RENEWALS) this.#renewedMs.delete(this.#renewedMs.keys().next().value!);
+    this.#renewedMs.set(key, nowMs);
+    return true;
   }
 
   /** Goes back until so many were found that this reader would get. */

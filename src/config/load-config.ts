@@ -33,9 +33,12 @@ export function loadConfig(inputs: ConfigInputs = {}): Config {
   const result = configSchema.safeParse(values);
   if (!result.success) {
     throw new ConfigError(
-      result.error.issues.map((issue) =>
-        fault(issue.path, faultMessage(issue, values, schemaAt(jsonSchema(), issue.path)), layers),
-      ),
+      result.error.issues.map((issue) => {
+        const message = faultMessage(issue, values, schemaAt(jsonSchema(), issue.path));
+        // A section comes from many layers; the key that nobody knows comes from one.
+        const written = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0]!] : issue.path;
+        return fault(issue.path, message, layers, written);
+      }),
     );
   }
   const config = resolve(result.data);
@@ -78,8 +81,13 @@ function assignmentsLayer(assignments: readonly string[]): Layer {
   return flagsLayer(values);
 }
 
-function fault(path: readonly PropertyKey[], message: string, layers: readonly Layer[]): ConfigFault {
-  const source = layers.findLast((layer) => path.length > 0 && has(layer.values, path))?.sourceOf(path) ?? "";
+function fault(
+  path: readonly PropertyKey[],
+  message: string,
+  layers: readonly Layer[],
+  written: readonly PropertyKey[] = path,
+): ConfigFault {
+  const source = layers.findLast((layer) => written.length > 0 && has(layer.values, written))?.sourceOf(written) ?? "";
   return { path: pathText(path), source, message };
 }
 

@@ -383,14 +383,17 @@ describe("the end of a line", () => {
   });
 
   // The line was closed before its subscriptions could say why: a client took that for a cut and came back.
-  it.each(["disconnect", "delete"] as const)("agent gone (%s): its subscriptions say so first", async (how) => {
-    const { bus, subscribe, told, finished } = await openLine();
-    subscribe(2, EXPLORE);
-    await bus.settle();
-    await bus.agents[how]("alice");
-    await bus.settle();
-    assert.deepEqual([told(), finished], [["2 opened", `2 end ${EndReason.AGENT_GONE}`], [undefined]]);
-  });
+  it.each(["disconnect", "delete"] as const)(
+    "when the agent is gone its subscriptions say so first: %s",
+    async (how) => {
+      const { bus, subscribe, told, finished } = await openLine();
+      subscribe(2, EXPLORE);
+      await bus.settle();
+      await bus.agents[how]("alice");
+      await bus.settle();
+      assert.deepEqual([told(), finished], [["2 opened", `2 end ${EndReason.AGENT_GONE}`], [undefined]]);
+    },
+  );
 
   it("draining: the line and its subscriptions are told", async () => {
     const { bus, line, subscribe, responses, clear } = await openLine();

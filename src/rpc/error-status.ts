@@ -66,9 +66,16 @@ export function toBusError(error: unknown, logger: Logger): BusError {
   return new BusError("INTERNAL", "internal error; the server's log has more", { cause: error });
 }
 
+/**
+ * What Connect says of a request that it cannot read. It gives these the code INTERNAL, as if they were the server's fault;
+ * only the text tells them from faults that are.
+ */
+const UNREADABLE_REQUEST = /^(?:parse binary: |received compressed envelope)/;
+
 /** Errors of Connect itself (a body that does not parse, a deadline) get a reason of the table, too. */
 export function fromConnectError(error: ConnectError): BusError {
   const text = error.rawMessage;
+  if (UNREADABLE_REQUEST.test(text)) return new BusError("MALFORMED_REQUEST", text);
   switch (error.code) {
     case Code.InvalidArgument:
       return new BusError("MALFORMED_REQUEST", text);

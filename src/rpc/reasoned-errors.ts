@@ -4,7 +4,7 @@ import { type BusError, CODES, type CodeName } from "../core/errors.ts";
 import { FRAME_HEADER_BYTES } from "../core/message-codec.ts";
 import { frameOf } from "../wire/frames.ts";
 import { fromConnectError } from "./error-status.ts";
-import { connectErrorJson, endingOf } from "./fast/protocol.ts";
+import { connectErrorJson, endingOf, HTTP_STATUS } from "./fast/protocol.ts";
 
 const GRPC_WEB_TRAILER = 0x80;
 const CONNECT_END = 0x02;
@@ -73,13 +73,13 @@ function patchConnectEnd(frame: Uint8Array): Uint8Array {
 async function patchUnary(response: UniversalServerResponse): Promise<UniversalServerResponse> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of bodyOf(response)) chunks.push(chunk);
-  let body = Buffer.concat(chunks);
+  const body = Buffer.concat(chunks);
   const json = JSON.parse(body.toString()) as ConnectJson;
-  if ((json.details?.length ?? 0) === 0) {
-    body = Buffer.from(JSON.stringify(connectErrorJson(reasoned(codeOf(json.code), json.message ?? ""))));
-    response.header?.set("content-length", String(body.length));
-  }
-  return { ...response, body: once(body) };
+  if ((json.details?.length ?? 0) > 0) return { ...response, body: once(body) };
+  const error = reasoned(codeOf(json.code), json.message ?? "");
+  const patched = Buffer.from(JSON.stringify(connectErrorJson(error)));
+  response.header?.set("content-length", String(patched.length));
+  return { ...response, status: HTTP_STATUS[error.code], body: once(patched) };
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

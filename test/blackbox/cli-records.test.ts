@@ -91,7 +91,8 @@ describe("agentbus rooms, channels, agents, status, ping and bench", () => {
     assert.match(listed.stdout, /^erin\tai_agent\t\w+\tlinguists\ttranslate\ttranslates\n$/);
     assert.deepEqual(await json("agents", "list", "--state", "online", "--group", "linguists", "--kind", "human"), []);
     assert.equal((await run("agents", "disconnect", "erin")).code, 0);
-    assert.equal((await run("agents", "delete", "erin")).stdout, "agent erin is deleted\n");
+    const deleted = await run("agents", "delete", "erin");
+    assert.equal(deleted.stdout, "agent erin is deleted\n", deleted.stderr);
     assert.match((await run("agents", "get", "erin")).stderr, /AGENT_NOT_FOUND/);
   });
 

@@ -261,6 +261,18 @@ export function describeMessageLog(adapter: string, open: OpenStorage): void {
       for (const each of await readAll(log)) assert.equal(each.epoch, epochAt(state.links, each.sequence));
     });
 
+    it("gives each message the epoch it was handed over under, also in flight", async () => {
+      const handed: Promise<unknown>[] = [];
+      for (let n = 0; n < 10; n++) handed.push(append(log, records(2)), log.renewEpoch(NAME));
+      await Promise.all(handed);
+      const { links } = (await log.state(NAME))!;
+      assert.deepEqual(
+        links.map((link) => link.first),
+        range(0, 10).map((n) => 2 * n + 1),
+      );
+      for (const each of await readAll(log)) assert.equal(each.epoch, epochAt(links, each.sequence));
+    });
+
     it("keeps the newest 1,000 links of the chain", async () => {
       await Promise.all(range(1, MAX_EPOCH_LINKS + 3).map(() => log.renewEpoch(NAME)));
       const state = (await log.state(NAME))!;

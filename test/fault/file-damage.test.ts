@@ -7,6 +7,7 @@ import { placeReader } from "../../src/core/epoch-chain.ts";
 import { BusError } from "../../src/core/errors.ts";
 import { append, INCARNATION, NAME, range, record } from "../conformance/appending.ts";
 import { createSeededRandom } from "../support/seeded-random.ts";
+import { waitUntil } from "../support/wait.ts";
 import {
   appendOneByOne,
   assertUnaltered,
@@ -224,6 +225,28 @@ describe("S0-2.1.4b: damage to the files of a file storage", { timeout: 120_000 
     await append(log, [record()]);
     const state = await log.trim(NAME, { maxAgeMs: 0, maxMessages: 2, maxBytes: 0 });
     assert.deepEqual([state.floor, state.head], [10, 11]);
+  });
+
+  it("blocks that a deleted log left behind belong to no other log, and go", async () => {
+    await closedWith(5);
+    const path = join(directory, "agentbus.db");
+    const db = new DatabaseSync(path);
+    // As a crash leaves it: the log is gone, and there are more blocks than one transaction removes.
+    db.exec(`DELETE FROM log; DELETE FROM log_head;
+      WITH RECURSIVE more (n) AS (SELECT 6 UNION ALL SELECT n + 1 FROM more WHERE n < 1200)
+      INSERT INTO block (log_id, first_sequence, last_sequence, epoch, first_accepted_at, last_accepted_at, body_bytes,
+        checksum, id_hashes, entries, bodies)
+      SELECT log_id, n, n, epoch, first_accepted_at, last_accepted_at, body_bytes, checksum, id_hashes, entries, bodies
+        FROM block, more WHERE first_sequence = 1`);
+    db.close();
+    const { log } = await open();
+    await log.create(NAME, "second", 1);
+    await append(log, [record()], { incarnation: "second" });
+    const found = await survey(log);
+    assert.deepEqual([[...found.entries.keys()], found.damaged.size, found.head], [[1], 0, 1]);
+    const other = new DatabaseSync(path, { readOnly: true });
+    await waitUntil(() => other.prepare("SELECT count(*) AS blocks FROM block").get()?.["blocks"] === 1);
+    other.close();
   });
 
   it("a block swapped with another one is told as damaged", async () => {

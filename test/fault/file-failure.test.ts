@@ -4,7 +4,17 @@ import type { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, it } from "vitest";
 import { createFileStorage } from "../../src/storage/file/index.ts";
 import type { StorageAdapter } from "../../src/storage/storage-adapter.ts";
-import { append, isBusError, NAME, range, readAll, record, records, sequencesOf } from "../conformance/appending.ts";
+import {
+  append,
+  INCARNATION,
+  isBusError,
+  NAME,
+  range,
+  readAll,
+  record,
+  records,
+  sequencesOf,
+} from "../conformance/appending.ts";
 import { testEnvironment } from "../conformance/opened-storage.ts";
 import { createLog, useDirectories } from "./file-fixture.ts";
 
@@ -69,6 +79,24 @@ describe("a file storage that cannot write", { timeout: 60_000 }, () => {
       );
     await Promise.all([hand("large", 2 * MIB), hand("behind it", 10), hand("last", 10)]);
     assert.deepEqual(told, ["large failed", "behind it failed", "last failed", "too early failed"]);
+    await nextTurn();
+    assert.deepEqual(sequencesOf(await append(log, records(1))), [1]);
+  });
+
+  it("fails what was handed over while the commit that fails was in flight", async () => {
+    const storage = await directories.open(directories.fresh(), { maxBytes: MIB });
+    const log = await createLog(storage);
+    const handed = [append(log, [record({ body: Buffer.alloc(2 * MIB, 1) })])];
+    await nextTurn();
+    handed.push(
+      append(log, records(1)),
+      log.fence(NAME, INCARNATION, 5).then(() => []),
+    );
+    for (const outcome of await Promise.allSettled(handed)) {
+      assert.ok(outcome.status === "rejected" && isBusError("STORAGE_FULL")(outcome.reason));
+    }
+    const state = (await log.state(NAME))!;
+    assert.deepEqual([state.head, state.version], [0, 1]);
     await nextTurn();
     assert.deepEqual(sequencesOf(await append(log, records(1))), [1]);
   });

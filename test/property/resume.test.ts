@@ -4,7 +4,8 @@ import { describe, it } from "vitest";
 import type { SubscribeResponse } from "../../gen/agentbus/v1/bus_service_pb.ts";
 import { channelName } from "../../src/core/names.ts";
 import { parsePosition } from "../../src/core/position.ts";
-import { openBus, type Reader, type Said, type TestBus } from "../support/bus-fixture.ts";
+import type { MessageLog } from "../../src/storage/message-log.ts";
+import { openBus, overLog, type Reader, type Said, type TestBus } from "../support/bus-fixture.ts";
 
 const CHANNELS = ["r:a", "r:b"] as const;
 type Channel = (typeof CHANNELS)[number];
@@ -47,6 +48,8 @@ const settings = fc.record({
   deliveryBytes: fc.constantFrom(1, 200, 262_144),
   maxMessages: fc.constantFrom(0, 1, 3),
   ringSize: fc.constantFrom(4, 12, 1_000),
+  /** How many turns of the event loop each read of the store takes, before and after it looks. */
+  delays: fc.array(fc.nat({ max: 2 }), { minLength: 1, maxLength: 5 }),
 });
 
 const BRIEF_MS = 1_000;
@@ -79,15 +82,46 @@ const newAccount = (foreign?: string): Account => ({
   foreign,
 });
 
+/** A store that takes its time, so that everything else happens before, while and after it reads. */
+class SlowReads {
+  running = 0;
+  readonly #delays: readonly number[];
+  #reads = 0;
+
+  constructor(delays: readonly number[]) {
+    this.#delays = delays;
+  }
+
+  wrap = (log: MessageLog): MessageLog =>
+    overLog(log, {
+      read: async (request) => {
+        this.running++;
+        await this.#pause();
+        const result = await log.read(request);
+        await this.#pause();
+        this.running--;
+        return result;
+      },
+    });
+
+  async #pause(): Promise<void> {
+    for (let turn = this.#delays[this.#reads++ % this.#delays.length]!; turn > 0; turn--) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
 class Run {
   readonly accounts = new Map<Channel, Account>(CHANNELS.map((key) => [key, newAccount()]));
   readonly #bus: TestBus;
   readonly #maxMessages: number;
+  readonly #reads: SlowReads;
   #reader!: Reader;
   #keys = 0;
 
-  constructor(bus: TestBus, maxMessages: number) {
+  constructor(bus: TestBus, reads: SlowReads, maxMessages: number) {
     this.#bus = bus;
+    this.#reads = reads;
     this.#maxMessages = maxMessages;
   }
 
@@ -202,6 +236,8 @@ class Run {
 
   async #readAll(): Promise<void> {
     const from = this.#reader.responses.length;
+    do await this.#reader.take();
+    while (this.#reads.running > 0);
     await this.#reader.take();
     this.#note(this.#reader.responses.slice(from));
     assert.equal(this.#reader.subscription.finished, undefined);
@@ -248,9 +284,10 @@ describe("resuming", () => {
       fc.asyncProperty(
         settings,
         fc.array(command, { maxLength: 60, size: "max" }),
-        async ({ ringSize, maxMessages, ...limits }, commands) => {
-          const bus = await openBus({ ringSize, limits });
-          const run = new Run(bus, maxMessages);
+        async ({ ringSize, maxMessages, delays, ...limits }, commands) => {
+          const reads = new SlowReads(delays);
+          const bus = await openBus({ ringSize, limits, wrapLog: reads.wrap });
+          const run = new Run(bus, reads, maxMessages);
           await run.start();
           for (const one of commands) await run.step(one);
           await run.finish();

@@ -23,7 +23,7 @@ export interface SideResult {
   readonly messages: number;
   readonly perSecond: number;
   readonly bytesPerSecond: number;
-  /** Milliseconds from `send` to the answer, or from `send` to the reader; undefined: there were none. */
+  /** Milliseconds from `send` (with a rate, from when it was due) to the answer, or to the reader; undefined: none. */
   readonly latency: LatencySummary | undefined;
 }
 
@@ -64,16 +64,8 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     );
     const publishedAt = performance.now();
     if (deliveries.count < expected) await Promise.race([end.promise, quiet(() => lastDelivery, signal)]);
-    const side = (recorder: LatencyRecorder, endedAt: number): SideResult => {
-      const seconds = (endedAt - startedAt) / 1_000;
-      const perSecond = recorder.count === 0 ? 0 : recorder.count / seconds;
-      return {
-        messages: recorder.count,
-        perSecond,
-        bytesPerSecond: perSecond * payloadBytes,
-        latency: recorder.summary(),
-      };
-    };
+    const side = (recorder: LatencyRecorder, endedAt: number) =>
+      sideResult(recorder, (endedAt - startedAt) / 1_000, payloadBytes);
     return {
       published: side(answers, publishedAt),
       delivered: side(deliveries, lastDelivery),
@@ -83,6 +75,16 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     await Promise.allSettled(readers.map((reader) => reader.close()));
     await reading.catch(() => {});
   }
+}
+
+function sideResult(recorder: LatencyRecorder, seconds: number, payloadBytes: number): SideResult {
+  const perSecond = recorder.count === 0 ? 0 : recorder.count / seconds;
+  return {
+    messages: recorder.count,
+    perSecond,
+    bytesPerSecond: perSecond * payloadBytes,
+    latency: recorder.summary(),
+  };
 }
 
 async function read(reader: Subscription, onDelivery: (stamp: number) => void): Promise<void> {
@@ -100,11 +102,12 @@ async function publish(
   const waiting: Promise<void>[] = [];
   for (let i = 0; i < count; i++) {
     signal.throwIfAborted();
-    // By the plan and not by the last send: a pause that took too long is made up for.
-    const early = startedAt + i * intervalMs - performance.now();
+    const dueAt = startedAt + i * intervalMs;
+    const early = dueAt - performance.now();
     if (early > 0) await pause(early, undefined, { signal });
     if (waiting.length >= outstanding) await waiting.shift();
-    const sentAt = performance.now();
+    // With a rate, from when it was due: a message that had to wait for those before it waited, too.
+    const sentAt = rate === undefined ? performance.now() : dueAt;
     const stored = agent
       .send(stampedPayload(payloadBytes, sentAt), { channel, signal })
       .then(() => answers.record(performance.now() - sentAt));

@@ -30,7 +30,7 @@ export function addBench(program: Command, surroundings: Surroundings): void {
       "Publishes to a channel of its own and reads it, prints rates and waiting times, and deletes the channel. " +
         "Publishers and subscribers share this one process, so what it prints is what one client reaches, and often not " +
         "the limit of the server. Without --rate messages queue up and waiting times are those of a queue: to measure " +
-        "latency, give a rate below the one that is reached without. With an API key, all of them are the acting agent.",
+        "latency, give a rate below the one that is reached without; waiting then counts from when a message was due. With an API key, all of them are the acting agent.",
     )
     .addOption(read("-n, --messages <count>", "of all publishers together", count(1, 100_000_000)).default(10_000))
     .addOption(read("--size <size>", "of a payload", size).default(256, "256B"))

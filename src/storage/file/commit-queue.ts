@@ -1,7 +1,7 @@
 import { BusError } from "../../core/errors.ts";
 import type { AppendRecord } from "../message-log.ts";
 import type { RetentionBounds } from "../retention.ts";
-import { CommitBuilder } from "./commit-builder.ts";
+import { CommitBuilder, type LogCommit } from "./commit-builder.ts";
 import type { FileLog, LogFigures } from "./file-log.ts";
 import { MaintenanceQueue } from "./maintenance-queue.ts";
 import type { StorageThread } from "./storage-thread.ts";
@@ -48,6 +48,14 @@ export interface CommitQueueOptions {
   onRollback(logs: Iterable<FileLog>, dedupMark: number): void;
   /** What is on disk is no longer known: the queue is dead, the database must be opened again. */
   onLost(error: BusError): void;
+}
+
+/** One commit on its way. */
+interface Flight {
+  readonly steps: readonly QueuedStep[];
+  readonly changes: readonly QueuedChange[];
+  readonly logs: readonly LogCommit[];
+  readonly committed: Promise<readonly ChangeOutcome[]>;
 }
 
 /**
@@ -165,37 +173,62 @@ export class CommitQueue {
     if (!this.#hasWork) this.#wakeIdle();
   }
 
+  /**
+   * Commits until nothing waits or upkeep is due. The next commit is on its way before the last one is answered: the
+   * disk works while answers are made.
+   */
   async #commit(): Promise<void> {
+    let current = this.#begin();
+    while (current !== undefined) {
+      const outcomes = await this.#outcomesOf(current);
+      if (outcomes === undefined) return;
+      const next = this.#maintenance.isDue ? undefined : this.#begin();
+      for (const step of current.steps) step.done();
+      for (let i = 0; i < current.changes.length; i++) current.changes[i]!.done(outcomes[i]!);
+      current = next;
+    }
+  }
+
+  /** Hands what waits to the writer. Undefined: nothing waits. */
+  #begin(): Flight | undefined {
     const steps = this.#takeSteps();
     const changes = this.#changes.splice(0, MAX_COMMIT_CHANGES);
-    if (steps.length + changes.length === 0) return;
+    if (steps.length + changes.length === 0) return undefined;
     const live = steps.filter((step) => !step.log.isDeleted);
     const { request, logs, isEmpty } = this.#builder.build(
       live,
       changes.map(({ change }) => change),
       this.#options.now(),
     );
+    const committed = isEmpty ? Promise.resolve([]) : this.#options.writer.call("commit", request);
+    return { steps, changes, logs, committed };
+  }
+
+  /** Waits for the disk, and knows then what is on it. Undefined: it failed, and everybody was told. */
+  async #outcomesOf({ steps, changes, logs, committed }: Flight): Promise<readonly ChangeOutcome[] | undefined> {
     let outcomes: readonly ChangeOutcome[];
     try {
-      outcomes = isEmpty ? [] : await this.#options.writer.call("commit", request);
+      outcomes = await committed;
     } catch (error) {
       const failure = error as BusError;
       this.failure = failure;
       this.#rollback(steps, failure);
       this.#failChanges(changes, failure);
       this.#failChanges(this.#changes.splice(0), failure);
-      if (failure.reason === "STORAGE_FULL") return;
+      if (failure.reason === "STORAGE_FULL") return undefined;
       throw failure;
     }
-    if (this.#end !== undefined) return this.#failTaken(steps, changes, this.#end);
+    if (this.#end !== undefined) {
+      this.#failTaken(steps, changes, this.#end);
+      return undefined;
+    }
     this.failure = undefined;
     for (const { log, figures, addedBytes } of logs) {
       log.committed = figures;
       log.sizeBytes += addedBytes;
     }
     if (steps.length > 0) this.#dedupMark = steps[steps.length - 1]!.dedupMark;
-    for (const step of steps) step.done();
-    for (let i = 0; i < changes.length; i++) changes[i]!.done(outcomes[i]!);
+    return outcomes;
   }
 
   #takeSteps(): QueuedStep[] {

@@ -53,7 +53,7 @@ export function describeAccess(): void {
       async (_, call) => {
         for (const key of [undefined, "bus_wrong", "", "x".repeat(2_000)]) {
           using clients = open(wire, key);
-          assertReason(await failed(call(clients)), "UNAUTHENTICATED", "UNAUTHENTICATED");
+          assertReason(await failed(call(clients)), "UNAUTHENTICATED");
         }
       },
     );
@@ -61,7 +61,7 @@ export function describeAccess(): void {
     it.each(Object.entries(calls("bob")))("%s for another agent is AGENT_NOT_ALLOWED", async (_, call) => {
       for (const key of [KEYS.alice, KEYS.team]) {
         using clients = open(wire, key);
-        assertReason(await failed(call(clients)), "AGENT_NOT_ALLOWED", "PERMISSION_DENIED");
+        assertReason(await failed(call(clients)), "AGENT_NOT_ALLOWED");
       }
     });
 
@@ -75,18 +75,18 @@ export function describeAccess(): void {
     it("a key of several agents must be told which", async () => {
       using clients = open(wire, KEYS.team);
       const failure = await failed(clients.bus.publish({ ...channel, messages: [text] }));
-      assertReason(failure, "AGENT_ID_REQUIRED", "INVALID_ARGUMENT");
+      assertReason(failure, "AGENT_ID_REQUIRED");
     });
 
     it("with keys, agents are registered, not made up: AGENT_NOT_FOUND", async () => {
       using clients = open(wire, KEYS.team);
       const failure = await failed(clients.bus.publish({ agentId: "team-new", ...channel, messages: [text] }));
-      assertReason(failure, "AGENT_NOT_FOUND", "NOT_FOUND");
+      assertReason(failure, "AGENT_NOT_FOUND");
     });
 
     it("draining wants a key with admin: ADMIN_ONLY", async () => {
       using clients = open(wire, KEYS.alice);
-      assertReason(await failed(clients.admin.drain({})), "ADMIN_ONLY", "PERMISSION_DENIED");
+      assertReason(await failed(clients.admin.drain({})), "ADMIN_ONLY");
     });
   });
 

@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import type { BadRequest } from "./bad-request.ts";
+import { type BadRequest, BINARY_ONLY } from "./bad-request.ts";
 
 const LONG = "x".repeat(129);
 
@@ -16,6 +16,8 @@ const room = (method: string, title: string, reason: string, json: JsonObject) =
 const agent = (method: string, title: string, reason: string, json: JsonObject) =>
   bad(`AgentService/${method}`, title, reason, json);
 const channel = (fields: JsonObject) => ({ channel: { room: "lab", channel: "fresh", ...fields } });
+
+const NOISE = { binary: Buffer.from([0x0a, 0x7f]), ways: BINARY_ONLY };
 
 /** RoomService, AgentService and AdminService. */
 export const DIRECTORY_CASES: readonly BadRequest[] = [
@@ -88,6 +90,8 @@ export const DIRECTORY_CASES: readonly BadRequest[] = [
   room("ListMembers", "an unknown channel", "CHANNEL_NOT_FOUND", { room: "lab", channel: "none" }),
   room("WatchRoom", "an unknown room", "ROOM_NOT_FOUND", { room: "none" }),
   room("WatchRoom", "an empty name", "INVALID_FIELD", { room: "" }),
+  { ...room("WatchRoom", "bytes that are none", "MALFORMED_REQUEST", {}), ...NOISE },
+  { ...room("CreateRoom", "bytes that are none", "MALFORMED_REQUEST", {}), ...NOISE },
 
   agent("RegisterAgent", "nothing", "INVALID_FIELD", {}),
   agent("RegisterAgent", "an id with a space", "INVALID_FIELD", { agent: { agentId: "b ob" } }),

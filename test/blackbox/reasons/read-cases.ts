@@ -106,6 +106,7 @@ export function readCases({ first, head }: Known): readonly BadRequest[] {
     fetch("a negative wait", "INVALID_FIELD", { waitDuration: "-1s" }, "wait_duration"),
     ...filters.map(([title, filter]) => fetch(`a filter with ${title}`, "INVALID_FIELD", { filter })),
     { ...fetch("an unknown key", "MALFORMED_REQUEST", { chanel: "notes" }), ways: JSON_ONLY },
+    { ...fetch("bytes that are none", "MALFORMED_REQUEST", {}), binary: Buffer.from([0x0a, 0x7f]), ways: BINARY_ONLY },
 
     get("neither position nor id", "INVALID_FIELD", {}),
     get("an unknown id", "MESSAGE_NOT_FOUND", { messageId: "nothing-here" }),

@@ -11,8 +11,26 @@ export function seenReasons(): ReadonlySet<string> {
   return seen;
 }
 
-/** The closed table as it is published: every reason that heads a row of docs/errors.md. */
-export function publishedReasons(): ReadonlySet<string> {
+/** One row of the closed table, as it is published. */
+export interface PublishedReason {
+  /** For example "NOT_FOUND". */
+  readonly code: string;
+  readonly retry: string;
+}
+
+let published: ReadonlyMap<string, PublishedReason> | undefined;
+
+/** The closed table as docs/errors.md has it: sections by code, a row for each reason. */
+export function publishedReasons(): ReadonlyMap<string, PublishedReason> {
+  if (published !== undefined) return published;
   const page = readFileSync(new URL("../../../docs/errors.md", import.meta.url), "utf8");
-  return new Set([...page.matchAll(/^\| `?([A-Z][A-Z_]+)`? \|/gm)].map(([, reason]) => reason!));
+  const rows = new Map<string, PublishedReason>();
+  let code = "";
+  for (const line of page.split("\n")) {
+    code = /^## ([A-Z_]+) \(\d+\)$/.exec(line)?.[1] ?? code;
+    const row = /^\| `([A-Z_]+)` \| `(SAME|RECONNECT|NEVER)` \|/.exec(line);
+    if (row !== null) rows.set(row[1]!, { code, retry: row[2]! });
+  }
+  published = rows;
+  return rows;
 }

@@ -48,7 +48,7 @@ export function describeStates(): void {
     const createRooms = async () => {
       for (let i = 0; i <= LIMITS.rooms; i++) await rooms.createRoom({ room: { room: unique("room") } });
     };
-    assertReason(await failed(createRooms()), "TOO_MANY", "RESOURCE_EXHAUSTED");
+    assertReason(await failed(createRooms()), "TOO_MANY");
     assert.equal((await rooms.listRooms({})).rooms.length, LIMITS.rooms);
 
     const createChannels = async () => {
@@ -56,7 +56,7 @@ export function describeStates(): void {
         await rooms.createChannel({ channel: { room, channel: unique("channel") } });
       }
     };
-    assertReason(await failed(createChannels()), "TOO_MANY", "RESOURCE_EXHAUSTED");
+    assertReason(await failed(createChannels()), "TOO_MANY");
     for (const { channel } of (await rooms.listChannels({ room })).channels) {
       if (channel.startsWith("channel-")) await rooms.deleteChannel({ room, channel });
     }
@@ -66,17 +66,17 @@ export function describeStates(): void {
         await clients.bus.publish({ agentId: unique("used"), room, channel: "one", messages: [text("hi")] });
       }
     };
-    assertReason(await failed(useAgents()), "TOO_MANY", "RESOURCE_EXHAUSTED");
+    assertReason(await failed(useAgents()), "TOO_MANY");
     const registerAgents = async () => {
       for (let i = 0; i <= LIMITS.agents; i++) await agents.registerAgent({ agent: { agentId: unique("known") } });
     };
-    assertReason(await failed(registerAgents()), "TOO_MANY", "RESOURCE_EXHAUSTED");
+    assertReason(await failed(registerAgents()), "TOO_MANY");
     assert.equal((await agents.listAgents({})).agents.length, LIMITS.agents);
   });
 
   it("S0-2.2.2: one subscription, one agent and the node have their limits: TOO_MANY", async () => {
     const over = { rpc: "BusService/Subscribe", json: { agentId: "agent-0", patterns: ["lab:*"] } };
-    for (const way of WAYS) assertReason(await send(bus().url, way, over), "TOO_MANY", "RESOURCE_EXHAUSTED");
+    for (const way of WAYS) assertReason(await send(bus().url, way, over), "TOO_MANY");
 
     using readers = openClients(bus().url);
     const open = async (agentId: string) => {
@@ -84,9 +84,9 @@ export function describeStates(): void {
       await stream.next();
     };
     for (const agentId of ["agent-0", "agent-0"]) await open(agentId);
-    assertReason(await failed(open("agent-0")), "TOO_MANY", "RESOURCE_EXHAUSTED");
+    assertReason(await failed(open("agent-0")), "TOO_MANY");
     for (const agentId of ["agent-1", "agent-2"]) await open(agentId);
-    assertReason(await failed(open("agent-3")), "TOO_MANY", "RESOURCE_EXHAUSTED");
+    assertReason(await failed(open("agent-3")), "TOO_MANY");
   });
 
   it("S0-2.1.3b: an audience beyond limits.audience: TOO_MANY, and nothing is stored", async () => {
@@ -94,7 +94,7 @@ export function describeStates(): void {
     const before = await head();
     const messages = [{ ...text("to all"), to: { groups: ["all"] } }];
     const failure = await failed(clients.bus.publish({ agentId: "agent-0", room, channel: "two", messages }));
-    assertReason(failure, "TOO_MANY", "RESOURCE_EXHAUSTED");
+    assertReason(failure, "TOO_MANY");
     assert.equal(await head(), before);
   });
 
@@ -106,7 +106,7 @@ export function describeStates(): void {
       causation = results[0]!.position;
     };
     for (let hop = 0; hop <= LIMITS.maxHops; hop++) await react();
-    assertReason(await failed(react()), "HOP_LIMIT", "RESOURCE_EXHAUSTED");
+    assertReason(await failed(react()), "HOP_LIMIT");
   });
 
   it("S4-8c: a sender beyond its rate: RATE_LIMITED with a delay, and others go on", async () => {
@@ -114,7 +114,7 @@ export function describeStates(): void {
       clients.bus.publish({ agentId, room, channel: "two", messages: Array.from({ length: count }, () => text("x")) });
     await publish("agent-2", LIMITS.senderBurst);
     const failure = await failed(publish("agent-2", 5));
-    assertReason(failure, "RATE_LIMITED", "RESOURCE_EXHAUSTED");
+    assertReason(failure, "RATE_LIMITED");
     assert.ok(failure.hasRetryDelay);
     assert.equal(failure.metadata["retry"], "SAME");
     await publish("agent-3", 1);
@@ -176,7 +176,7 @@ export function describeStates(): void {
         headers: { "content-type": "application/grpc+proto", te: "trailers" },
         body: Buffer.concat([envelope(hello), garbage, envelope(hello)]),
       });
-      assertReason(grpcFailure(response), "PROTOCOL_VIOLATIONS", "ABORTED");
+      assertReason(grpcFailure(response), "PROTOCOL_VIOLATIONS");
     },
   );
 
@@ -195,7 +195,7 @@ export function describeStates(): void {
       while ((await watch.next()).done !== true);
     };
     const failure = await within(failed(drain()), { what: "the watch to end" });
-    assertReason(failure, "WATCHER_TOO_SLOW", "RESOURCE_EXHAUSTED");
+    assertReason(failure, "WATCHER_TOO_SLOW");
     assert.equal(failure.metadata["retry"], "RECONNECT");
   });
 
@@ -208,7 +208,7 @@ export function describeStates(): void {
       async () => (await clients.rooms.getChannel({ room, channel: "doomed" })).channel!.subscriptionCount > 0,
     );
     await clients.rooms.deleteChannel({ room, channel: "doomed" });
-    assertReason(await within(waiting, { what: "the long poll to end" }), "CHANNEL_DELETED", "FAILED_PRECONDITION");
+    assertReason(await within(waiting, { what: "the long poll to end" }), "CHANNEL_DELETED");
   });
 
   describe("S4-12: a call whose deadline passes: DEADLINE", () => {
@@ -219,14 +219,14 @@ export function describeStates(): void {
         ? { "grpc-timeout": "50m" }
         : { "connect-timeout-ms": "50" };
       const request = { rpc: "BusService/Fetch", json: { ...json, position: channel!.headPosition }, headers };
-      assertReason(await send(bus().url, way, request), "DEADLINE", "DEADLINE_EXCEEDED");
+      assertReason(await send(bus().url, way, request), "DEADLINE");
     });
     it.each(WAYS)("Subscribe over %s, and the subscription is gone", async (way) => {
       const headers: Record<string, string> = way.startsWith("gRPC")
         ? { "grpc-timeout": "50m" }
         : { "connect-timeout-ms": "50" };
       const request = { rpc: "BusService/Subscribe", json: { agentId: "agent-0", channels: ["lab:three"] }, headers };
-      assertReason(await send(bus().url, way, request), "DEADLINE", "DEADLINE_EXCEEDED");
+      assertReason(await send(bus().url, way, request), "DEADLINE");
       await waitUntil(
         async () => (await clients.rooms.getChannel({ room, channel: "three" })).channel!.subscriptionCount === 0,
       );

@@ -165,7 +165,7 @@ async function playPositionsStore(stage: Stage): Promise<void> {
     const part = await reading.take(count);
     // The message in hand is not read before the loop comes back; the one in front of it is, once that is saved.
     const before = part.at(-2)!.position;
-    await waitUntil(async () => (await readFile(positionsFile, "utf8")).includes(`"${before}"`), {
+    await waitUntil(async () => (await readFile(positionsFile, "utf8").catch(() => "")).includes(`"${before}"`), {
       what: `${before} to be saved`,
     });
     await sdk.kill();

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, it } from "vitest";
+import { afterAll, beforeAll, describe, it, onTestFinished } from "vitest";
 import { useBus } from "../shared-bus.ts";
 import { ASKING } from "./asking.ts";
 import { FAULTS } from "./faults.ts";
@@ -23,7 +23,8 @@ export function describeSdk(language: Language): void {
 
     for (const { title, play } of SCENARIOS) {
       it(title, async () => {
-        await using stage = new Stage(server().url, language, sdk!);
+        const stage = new Stage(server().url, language, sdk!);
+        onTestFinished(() => stage.end()); // also when the time is up
         await play(stage);
       });
     }

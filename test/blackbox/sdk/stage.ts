@@ -16,7 +16,7 @@ export interface Scenario {
 let names = 0;
 
 /** What a scenario has: a server on memory shared with the others, an SDK to talk to it with, and what it adds to that. */
-export class Stage implements AsyncDisposable {
+export class Stage {
   /** Of the shared server. */
   readonly url: string;
   readonly language: Language;
@@ -77,7 +77,7 @@ export class Stage implements AsyncDisposable {
     this.#endings.push(end);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  async end(): Promise<void> {
     for (const end of this.#endings.reverse()) await end();
   }
 }

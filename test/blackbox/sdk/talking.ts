@@ -195,16 +195,17 @@ async function playRefusals(stage: Stage): Promise<void> {
     [alice.send("x", { channel, to: [] }), "INVALID_ARGUMENT EMPTY_RECIPIENTS NEVER"],
     [alice.send("x", { channel: "_secret:x" }), "PERMISSION_DENIED RESERVED_NAME NEVER"],
     [alice.send("x".repeat(1_100_000), { channel }), "INVALID_ARGUMENT MESSAGE_TOO_LARGE NEVER"],
-    [alice.fetch(stage.channel()), "NOT_FOUND ROOM_NOT_FOUND NEVER"],
+    [alice.fetch(stage.channel()), "NOT_FOUND CHANNEL_NOT_FOUND NEVER"],
+    [alice.send("x", { channel, priority: 10 }), "INVALID_ARGUMENT INVALID_FIELD NEVER"],
     [bus.getAgent(unknown), "NOT_FOUND AGENT_NOT_FOUND NEVER"],
-    [bus.deleteChannel(stage.channel()), "NOT_FOUND ROOM_NOT_FOUND NEVER"],
+    [bus.deleteChannel(stage.channel()), "NOT_FOUND CHANNEL_NOT_FOUND NEVER"],
   ];
   for (const [step, expected] of refusals) assert.equal(await raisedBriefly(step), expected);
 
-  const wrong = await raised(alice.send("x", { channel, priority: 10 }));
+  const wrong = await raised(alice.fetch(channel, { maxMessages: 5_000 }));
   assert.ok(wrong.kind === "BusError");
   assert.deepEqual([wrong.code, wrong.reason, wrong.retry], ["INVALID_ARGUMENT", "INVALID_FIELD", "NEVER"]);
-  assert.match(wrong.violations.join(), /priority/);
+  assert.deepEqual(wrong.violations, ["max_messages"]);
   assert.equal((await raised(alice.send("x", { channel: "no-colon" }))).kind, "Usage");
 
   await bus.createChannel(channel, { maxMembers: 1 });

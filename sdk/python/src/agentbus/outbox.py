@@ -148,10 +148,10 @@ class Outbox:
             self._window.reject_all(error)
 
     async def _stream(self, endpoint: Endpoint) -> BusError | None:
-        """Publishes over one stream until it ends. None: it was not needed for a while."""
+        """Publishes over one stream until it ends. None: it was not needed for a while, or another address is in use."""
         self._progressed = False
         call = endpoint.bus.PublishStream(metadata=self._connection.metadata)
-        writer = asyncio.ensure_future(self._write(call))
+        writer = asyncio.ensure_future(self._write(call, endpoint))
         reader = asyncio.ensure_future(self._read(call))
         try:
             await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
@@ -165,11 +165,17 @@ class Outbox:
             reader.cancel()
             await asyncio.wait({writer, reader})
 
-    async def _write(self, call: PublishCall) -> None:
+    async def _write(self, call: PublishCall, endpoint: Endpoint) -> None:
+        """Returns when it should go on over another stream: what else the client does has moved to another address,
+        most likely because this server is leaving, and everything here is answered.
+        """
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
-            request = self._window.next_request(loop.time())
+            moved = self._connection.endpoint() is not endpoint
+            if moved and self._window.unanswered == 0:
+                return
+            request = None if moved else self._window.next_request(loop.time())
             if request is not None:
                 await call.write(request)
                 continue
