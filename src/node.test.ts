@@ -15,6 +15,7 @@ describe("a node", () => {
     onTestFinished(() => node.drain(0));
     const bus = new AgentBus({ url: node.address.url });
     onTestFinished(() => bus.close());
+    await bus.ping();
     const alice = bus.agent("alice");
     const reading = alice
       .subscribe({ channels: ["science:explore"], start: "earliest", echo: true })

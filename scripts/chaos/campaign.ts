@@ -56,10 +56,11 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRep
   const args = ["--storage", options.storage];
   let bus: BusProcess = await startBus({ args });
   const { port, url } = bus;
+  const over = new AbortController();
   try {
     using clients = openClients(url);
     await prepare(clients);
-    const started = startClients(url, history, random);
+    const started = startClients(url, history, random, over.signal);
     const { producers, readers, stopProducers, stopReaders, failed, served } = started;
 
     const recoveries: number[] = [];
@@ -105,6 +106,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRep
       medianRecoveryMs: Math.round(recoveries[recoveries.length >> 1] ?? 0),
     };
   } finally {
+    over.abort();
     await bus.kill();
   }
 }
@@ -151,7 +153,7 @@ interface RunningReader {
   readonly done: Promise<void>;
 }
 
-function startClients(url: string, history: History, random: () => number) {
+function startClients(url: string, history: History, random: () => number, abandon: AbortSignal) {
   const everywhere: Target[] = CHANNELS.map((channel) => ({ room: ROOM, channel }));
   const secret: Target[] = [
     { room: ROOM, channel: "mixed", to: ["cid"] },
@@ -183,12 +185,13 @@ function startClients(url: string, history: History, random: () => number) {
   const served = new Served(names);
   const stopProducers = new AbortController();
   const stopReaders = new AbortController();
+  abandon.addEventListener("abort", () => stopReaders.abort(), { once: true });
 
   const producers = writers.map(({ name, agent, run, targets }, i) => {
     const writer = { agent, producer: name };
     const next = createWorkload(writer, targets, createSeededRandom(Math.floor(random() * 2 ** 32) + i));
     const onAck = (messages: number) => served.mark(name, messages);
-    return run({ url, history, writer, next, stop: stopProducers.signal, onAck });
+    return run({ url, history, writer, next, stop: stopProducers.signal, abandon, onAck });
   });
   const readers: RunningReader[] = listeners.map(({ agent, reads, ...rest }, i) => {
     const name = `${agent}-reader-${i + 1}`;

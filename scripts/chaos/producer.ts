@@ -13,6 +13,8 @@ export interface ProducerOptions {
   readonly next: () => Batch;
   /** Aborted: what was begun is finished, nothing new is. */
   readonly stop: AbortSignal;
+  /** Aborted: the campaign failed, so nothing is finished. */
+  readonly abandon: AbortSignal;
   /** Told of every acknowledged batch. */
   readonly onAck: (messages: number) => void;
   readonly wire?: WireOptions;
@@ -40,6 +42,7 @@ export async function runUnaryProducer(options: ProducerOptions): Promise<void> 
           if (outcomeOf(error) === "unknown") attempt.unknown();
           else attempt.refused();
           await pauseBeforeRetry();
+          options.abandon.throwIfAborted();
         }
       }
     }
@@ -63,6 +66,7 @@ export async function runStreamProducer(options: ProducerOptions): Promise<void>
     } catch (error) {
       outcomeOf(error);
       await pauseBeforeRetry();
+      options.abandon.throwIfAborted();
     }
   }
 }

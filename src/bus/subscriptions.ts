@@ -175,7 +175,7 @@ export class Subscriptions {
   }
 
   #make(input: SubscribeInput): Subscription {
-    const { hub, codec, clock, options, meters } = this.#deps;
+    const { hub, codec, clock, options } = this.#deps;
     const subscription = new Subscription(
       {
         agentId: input.agentId,

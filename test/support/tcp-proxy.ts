@@ -143,6 +143,7 @@ export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> 
       closing.abort(new Error("the proxy was closed"));
       cutWindow = undefined;
       const ended = [...links].map((link) => link.closed);
+      const t = setTimeout(() => console.error("HANG", [...links].map((l) => l.debug()), server.listening), 4000); void t;
       proxy.cutAll();
       await Promise.all(ended);
       if (!server.listening) return;
@@ -181,6 +182,7 @@ class ProxyLink implements Link {
     }
   }
 
+  debug() { const d = (s: net.Socket) => [s.destroyed, s.closed, s.connecting, s.readyState, s.isPaused(), s.readableEnded, s.writableEnded, s.errored?.message]; return [this.number, d(this.#client), d(this.#server), this.#halfDead]; }
   get open(): boolean {
     return !this.#client.destroyed || !this.#server.destroyed;
   }

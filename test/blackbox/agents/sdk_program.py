@@ -358,6 +358,8 @@ async def main() -> None:
             continue
         task = under_way[step["step"]] = asyncio.create_task(carry_out(program, step))
         task.add_done_callback(lambda _, number=step["step"]: under_way.pop(number))
+        # It begins before the next line is read: steps begin in order, and one that is cancelled has begun.
+        await asyncio.sleep(0)
 
 
 asyncio.run(main())

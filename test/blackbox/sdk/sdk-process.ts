@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { ensurePython } from "../../../scripts/python.ts";
+import { within } from "../../support/wait.ts";
 import type { ObservedError } from "./observed.ts";
 
 /** How the programs under ../agents are started, for one SDK. */
@@ -48,6 +49,9 @@ export class StepFailed extends Error {
   }
 }
 
+/** No step of a scenario waits for anything longer: what hangs is named. */
+const STEP_MS = 30_000;
+
 interface Waiting {
   readonly step: string;
   readonly resolve: (result: unknown) => void;
@@ -91,16 +95,20 @@ export class SdkProcess {
   /** Written before this returns, so steps begin in the order of the calls. `signal` cancels the step. */
   call<T>(step: string, args: object = {}, signal?: AbortSignal): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    promise.catch(() => {}); // a step may fail before it is awaited
+    const answer = within(promise, {
+      timeoutMs: STEP_MS,
+      what: () => `${step} ${JSON.stringify(args).slice(0, 300)} to be answered`,
+    });
+    answer.catch(() => {}); // a step may fail before it is awaited
     if (this.#over !== undefined) {
       reject(this.#over);
-      return promise;
+      return answer;
     }
     const number = ++this.#steps;
     this.#waiting.set(number, { step, resolve: (result) => resolve(result as T), reject });
     this.#write({ step: number, do: step, ...args });
     signal?.addEventListener("abort", () => this.#write({ cancel: number }), { once: true });
-    return promise;
+    return answer;
   }
 
   /** SIGKILL: the program has no chance to say or save anything. */

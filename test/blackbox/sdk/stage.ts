@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BusProcess, type BusProcessOptions, startBus } from "../../support/bus-process.ts";
 import { openTcpProxy, type TcpProxy } from "../../support/tcp-proxy.ts";
+import { within } from "../../support/wait.ts";
 import { type BusSetup, RemoteBus } from "./remote-sdk.ts";
 import { type Language, SdkProcess } from "./sdk-process.ts";
 
@@ -21,7 +22,7 @@ export class Stage {
   readonly url: string;
   readonly language: Language;
   readonly #sdk: SdkProcess;
-  readonly #endings: (() => Promise<unknown>)[] = [];
+  readonly #endings: { readonly what: string; readonly end: () => Promise<unknown> }[] = [];
 
   constructor(url: string, language: Language, sdk: SdkProcess) {
     this.url = url;
@@ -32,7 +33,7 @@ export class Stage {
   /** A client of the shared server, or of the given addresses. */
   async open(options: Partial<BusSetup> = {}, sdk: SdkProcess = this.#sdk): Promise<RemoteBus> {
     const bus = await RemoteBus.open(sdk, { urls: [this.url], closeTimeoutMs: 1_000, ...options });
-    this.onEnd(() => bus.close().catch(() => {}));
+    this.onEnd("the client to close", () => bus.close().catch(() => {}));
     return bus;
   }
 
@@ -49,35 +50,35 @@ export class Stage {
   /** Another server. */
   async startBus(options: BusProcessOptions): Promise<BusProcess> {
     const bus = await startBus(options);
-    this.onEnd(() => bus.kill());
+    this.onEnd("the server to be killed", () => bus.kill());
     return bus;
   }
 
   /** A way to a server that can be cut. */
   async openProxy(targetPort: number = Number(new URL(this.url).port)): Promise<TcpProxy & { readonly url: string }> {
     const proxy = await openTcpProxy({ targetPort });
-    this.onEnd(() => proxy.close());
+    this.onEnd("the proxy to close", () => proxy.close());
     return Object.assign(proxy, { url: `http://${proxy.host}:${proxy.port}` });
   }
 
   /** Another program with the same SDK. */
   async startSdk(): Promise<SdkProcess> {
     const sdk = await SdkProcess.start(this.language);
-    this.onEnd(() => sdk.kill());
+    this.onEnd("the program to be killed", () => sdk.kill());
     return sdk;
   }
 
   async folder(): Promise<string> {
     const folder = await mkdtemp(join(tmpdir(), "agentbus-sdk-"));
-    this.onEnd(() => rm(folder, { recursive: true, force: true }));
+    this.onEnd("the folder to go", () => rm(folder, { recursive: true, force: true }));
     return folder;
   }
 
-  onEnd(end: () => Promise<unknown>): void {
-    this.#endings.push(end);
+  onEnd(what: string, end: () => Promise<unknown>): void {
+    this.#endings.push({ what, end });
   }
 
   async end(): Promise<void> {
-    for (const end of this.#endings.reverse()) await end();
+    for (const { what, end } of this.#endings.reverse()) await within(end(), { what });
   }
 }
