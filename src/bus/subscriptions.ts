@@ -1,6 +1,5 @@
 import type { BusOptions } from "../core/bus-options.ts";
 import type { Clock, Stop } from "../core/clock.ts";
-import { epochAt, type GapRange, placeReader } from "../core/epoch-chain.ts";
 import { BusError } from "../core/errors.ts";
 import { compileFilter, type Filter } from "../core/filter.ts";
 import type { Logger } from "../core/logger.ts";
@@ -8,18 +7,11 @@ import type { ChannelGap, MessageCodec } from "../core/message-codec.ts";
 import type { Counter, Meters } from "../core/meters.ts";
 import { type ChannelName, INBOX_ROOM, parseChannelName } from "../core/names.ts";
 import { type ChannelPattern, compileChannelPattern } from "../core/patterns.ts";
-import { type Position, parsePosition } from "../core/position.ts";
-import type { LogState } from "../storage/message-log.ts";
+import type { Position } from "../core/position.ts";
 import type { Hub } from "./hub.ts";
+import { byChannel, ReadingStarts, type Start } from "./reading-starts.ts";
 import type { AgentStream, Agents, ChannelView, Rooms } from "./registry.ts";
 import { gapError, Subscription } from "./subscription.ts";
-
-export type Start =
-  | { readonly kind: "new" }
-  | { readonly kind: "earliest" }
-  | { readonly kind: "last"; readonly count: number }
-  | { readonly kind: "since"; readonly timeMs: number }
-  | { readonly kind: "resume"; readonly positions: readonly string[] };
 
 export interface SubscribeInput {
   readonly agentId: string;
@@ -61,11 +53,6 @@ interface Open {
 }
 
 const TICK_MS = 1_000;
-/** A log's epoch is renewed for a reader's sake at most this often; so many logs are remembered. */
-const RENEWAL_MS = 60_000;
-const MAX_RENEWALS = 10_000;
-/** To find the last n that a reader may see, so many entries for each of them are looked at. */
-const LAST_SCAN_FACTOR = 100;
 
 /** Opens subscriptions and keeps them in step with channels that come and go. */
 export class Subscriptions {
@@ -74,13 +61,14 @@ export class Subscriptions {
   readonly #exclusive = new Map<string, Open>();
   readonly #perAgent = new Map<string, number>();
   #asked = 0;
-  readonly #renewedMs = new Map<string, number>();
+  readonly #starts: ReadingStarts;
   readonly #stops: Stop[];
   readonly #delivered: Counter;
   #draining: BusError | undefined;
 
   constructor(deps: SubscriptionsDependencies) {
     this.#deps = deps;
+    this.#starts = new ReadingStarts(deps.hub, deps.clock, deps.options.limits.deliveryBytes);
     this.#delivered = deps.meters.counter("messages_delivered_total", "Messages handed to subscriptions.");
     this.#stops = [
       deps.clock.every(TICK_MS, () => this.#tick()),
@@ -293,20 +281,7 @@ export class Subscriptions {
         throw new BusError("CHANNEL_DELETED", `${view.name.key} was deleted meanwhile`);
       }
       tail.startAt(state.head);
-      let after = state.head;
-      let gap: GapRange | undefined;
-      if (start.kind === "earliest") after = state.floor - 1;
-      else if (start.kind === "since") after = (await view.log.findTime(view.name, start.timeMs)) - 1;
-      else if (start.kind === "last") after = await this.#afterLast(subscription, view, state, start.count);
-      else if (start.kind === "resume") {
-        const position = resume?.get(view.name.key);
-        if (position === undefined) after = state.floor - 1;
-        else {
-          const placement = placeReader(state, position.epoch, position.sequence);
-          if (placement.rolledBack && this.#mayRenew(view.name.key)) state = await view.log.renewEpoch(view.name);
-          ({ after, gap } = placement);
-        }
-      }
+      const { after, epoch, gap } = await this.#starts.find(view, state, start, resume, subscription);
       // Deleted while its log was asked: the subscription was not told, because it did not have the channel yet.
       if (this.#deps.rooms.channel(view.name.key)?.incarnation !== view.incarnation) {
         if (!named.has(view.name.key)) return undefined;
@@ -316,50 +291,12 @@ export class Subscriptions {
       if (!subscription.has(view.name.key) && subscription.channelCount >= channelsPerSubscription) {
         throw tooManyChannels(this.#deps.options);
       }
-      subscription.add(view, tail, after, epochAt(state.links, after), state.head);
+      subscription.add(view, tail, after, epoch, state.head);
       return gap && { name: view.name, ...gap };
     } finally {
       tail.listeners.delete(placeholder);
       this.#deps.hub.release(tail);
     }
-  }
-
-  /**
-   * A position that was never issued says that the log was rolled back behind our back, or that it is forged: the two
-   * cannot be told apart. Once in a while is enough for the first, and keeps the second from filling the chain.
-   */
-  #mayRenew(key: string): boolean {
-    const nowMs = this.#deps.clock.monotonic();
-    const renewedMs = this.#renewedMs.get(key);
-    if (renewedMs !== undefined && nowMs - renewedMs < RENEWAL_MS) return false;
-    if (this.#renewedMs.size >= MAX_RENEWALS) this.#renewedMs.delete(this.#renewedMs.keys().next().value!);
-    this.#renewedMs.set(key, nowMs);
-    return true;
-  }
-
-  /** Goes back until so many were found that this reader would get. */
-  async #afterLast(subscription: Subscription, view: ChannelView, state: LogState, count: number): Promise<number> {
-    const { hub, clock, options } = this.#deps;
-    let from = state.head + 1;
-    let left = count;
-    let scans = count * LAST_SCAN_FACTOR;
-    while (left > 0 && from > state.floor && scans > 0) {
-      const { entries } = await hub.read(view, {
-        from,
-        backward: true,
-        maxEntries: Math.min(Math.max(left, 100), 1_000, scans),
-        maxBytes: options.limits.deliveryBytes,
-      });
-      if (entries.length === 0) return state.floor - 1;
-      const nowMs = clock.now();
-      for (const entry of entries) {
-        if (subscription.delivers(entry, nowMs)) left--;
-        from = entry.sequence;
-        if (left === 0) break;
-      }
-      scans -= entries.length;
-    }
-    return from - 1;
   }
 
   #channelCreated(view: ChannelView): void {
@@ -411,15 +348,6 @@ export class Subscriptions {
     const nowMs = this.#deps.clock.monotonic();
     for (const subscription of this.#open.keys()) subscription.tick(nowMs);
   }
-}
-
-function byChannel(positions: readonly string[]): Map<string, Position> {
-  const found = new Map<string, Position>();
-  for (const text of positions) {
-    const position = parsePosition(text);
-    found.set(position.name.key, position);
-  }
-  return found;
 }
 
 function tooManyChannels(options: BusOptions): BusError {

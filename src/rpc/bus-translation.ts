@@ -8,7 +8,8 @@ import {
   type SubscribeRequest,
 } from "../../gen/agentbus/v1/bus_service_pb.ts";
 import type { FetchInput, FetchStart } from "../bus/fetcher.ts";
-import type { Start, SubscribeInput } from "../bus/subscriptions.ts";
+import type { Start } from "../bus/reading-starts.ts";
+import type { SubscribeInput } from "../bus/subscriptions.ts";
 import type { Filter } from "../core/filter.ts";
 import { MESSAGE_TYPES } from "../core/message.ts";
 import type { ChannelGap } from "../core/message-codec.ts";

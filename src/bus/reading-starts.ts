@@ -1,0 +1,131 @@
+import type { Clock } from "../core/clock.ts";
+import { epochAt, type GapRange, placeReader } from "../core/epoch-chain.ts";
+import type { LogEntry } from "../core/message.ts";
+import { type Position, parsePosition } from "../core/position.ts";
+import type { LogState } from "../storage/message-log.ts";
+import type { Hub } from "./hub.ts";
+import type { ChannelView } from "./registry.ts";
+
+/** Where a subscription begins. */
+export type Start =
+  | { readonly kind: "new" }
+  | { readonly kind: "earliest" }
+  | { readonly kind: "last"; readonly count: number }
+  | { readonly kind: "since"; readonly timeMs: number }
+  | { readonly kind: "resume"; readonly positions: readonly string[] };
+
+/** The same in one channel. */
+export interface StartingPoint {
+  /** Read what comes behind this sequence. */
+  readonly after: number;
+  /** The epoch of `after`. */
+  readonly epoch: number;
+  /** What the reader must be told it misses. */
+  readonly gap: GapRange | undefined;
+}
+
+/** Says whether a reader would get an entry. */
+export interface EntryReader {
+  delivers(entry: LogEntry, nowMs: number): boolean;
+}
+
+/** A log's epoch is renewed for a reader's sake at most this often; so many logs are remembered. */
+const RENEWAL_MS = 60_000;
+const MAX_RENEWALS = 10_000;
+/** To find the last n that a reader may see, so many entries for each of them are looked at. */
+const LAST_SCAN_FACTOR = 100;
+
+/** Finds where a subscription starts in a channel. */
+export class ReadingStarts {
+  readonly #hub: Hub;
+  readonly #clock: Clock;
+  readonly #readBytes: number;
+  readonly #renewedMs = new Map<string, number>();
+
+  constructor(hub: Hub, clock: Clock, readBytes: number) {
+    this.#hub = hub;
+    this.#clock = clock;
+    this.#readBytes = readBytes;
+  }
+
+  /** `state` is the channel's log as it is now. `resume` belongs to a start of that kind. */
+  async find(
+    view: ChannelView,
+    state: LogState,
+    start: Start,
+    resume: ReadonlyMap<string, Position> | undefined,
+    reader: EntryReader,
+  ): Promise<StartingPoint> {
+    switch (start.kind) {
+      case "new":
+        return at(state, state.head);
+      case "earliest":
+        return at(state, state.floor - 1);
+      case "since":
+        return at(state, (await view.log.findTime(view.name, start.timeMs)) - 1);
+      case "last":
+        return at(state, await this.#beforeLast(view, state, start.count, reader));
+      case "resume":
+        return await this.#resume(view, state, resume?.get(view.name.key));
+    }
+  }
+
+  async #resume(view: ChannelView, state: LogState, position: Position | undefined): Promise<StartingPoint> {
+    // A channel without a position is new to the reader.
+    if (position === undefined) return at(state, state.floor - 1);
+    const { after, gap, rolledBack } = placeReader(state, position.epoch, position.sequence);
+    const renewed = rolledBack && this.#mayRenew(view.name.key) ? await view.log.renewEpoch(view.name) : state;
+    return at(renewed, after, gap);
+  }
+
+  /**
+   * A position that was never issued says that the log was rolled back behind our back, or that it is forged: the two
+   * cannot be told apart. Once in a while is enough for the first, and keeps the second from filling the chain.
+   */
+  #mayRenew(key: string): boolean {
+    const nowMs = this.#clock.monotonic();
+    const renewedMs = this.#renewedMs.get(key);
+    if (renewedMs !== undefined && nowMs - renewedMs < RENEWAL_MS) return false;
+    if (this.#renewedMs.size >= MAX_RENEWALS) this.#renewedMs.delete(this.#renewedMs.keys().next().value!);
+    this.#renewedMs.set(key, nowMs);
+    return true;
+  }
+
+  /** Goes back until so many were found that this reader would get. */
+  async #beforeLast(view: ChannelView, state: LogState, count: number, reader: EntryReader): Promise<number> {
+    let from = state.head + 1;
+    let left = count;
+    let scans = count * LAST_SCAN_FACTOR;
+    while (left > 0 && from > state.floor && scans > 0) {
+      const { entries } = await this.#hub.read(view, {
+        from,
+        backward: true,
+        maxEntries: Math.min(Math.max(left, 100), 1_000, scans),
+        maxBytes: this.#readBytes,
+      });
+      if (entries.length === 0) return state.floor - 1;
+      const nowMs = this.#clock.now();
+      for (const entry of entries) {
+        if (reader.delivers(entry, nowMs)) left--;
+        from = entry.sequence;
+        if (left === 0) break;
+      }
+      scans -= entries.length;
+    }
+    return from - 1;
+  }
+}
+
+/** Positions by "room:channel"; of several of one channel the last counts. Throws BAD_POSITION. */
+export function byChannel(positions: readonly string[]): Map<string, Position> {
+  const found = new Map<string, Position>();
+  for (const text of positions) {
+    const position = parsePosition(text);
+    found.set(position.name.key, position);
+  }
+  return found;
+}
+
+function at({ links }: LogState, after: number, gap?: GapRange): StartingPoint {
+  return { after, epoch: epochAt(links, after), gap };
+}
