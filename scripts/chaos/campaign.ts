@@ -1,7 +1,7 @@
 import { AgentKind } from "../../gen/agentbus/v1/agent_pb.ts";
 import { type BusProcess, startBus } from "../../test/support/bus-process.ts";
 import { assertHistory, type Checked } from "../../test/support/checker.ts";
-import { createHistory, type History } from "../../test/support/history.ts";
+import { createHistory, type History, type Place, showPlace } from "../../test/support/history.ts";
 import { createSeededRandom } from "../../test/support/seeded-random.ts";
 import { waitUntil, within } from "../../test/support/wait.ts";
 import { openClients, type WireClients } from "../../test/support/wire-clients.ts";
@@ -16,6 +16,10 @@ export interface CampaignOptions {
   readonly kills: number;
   /** Decides what is published, and about when the server is killed; not how the processes are scheduled. */
   readonly seed: number;
+  /** Done to what the server left, before it is started again for the first, second, ... time. */
+  readonly whileDown?: (restart: number) => Promise<void>;
+  /** What is done while it is down loses acknowledged messages: then they may be lost, but never silently. */
+  readonly losesData?: boolean;
   /** Told after each kill. */
   readonly onKill?: (done: number, acked: number) => void;
   /** Gets the history before it is judged, for a file beside a failed run. */
@@ -35,6 +39,8 @@ export interface CampaignReport extends Checked {
 
 const ROOM = "chaos";
 const CHANNELS = ["open", "mixed"];
+const INBOXES = ["cid", "eve"];
+const LOGS = [...CHANNELS.map((channel) => `${ROOM}:${channel}`), ...INBOXES.map((agent) => `_inbox:${agent}`)];
 const AGENTS = ["ann", "ben", "cid", "dot", "eve"];
 /** So many acknowledged messages lie between two kills at most: enough for a few group commits. */
 const MAX_ACKS_BETWEEN = 400;
@@ -65,6 +71,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRep
 
     const recoveries: number[] = [];
     let killsAtStart = 0;
+    let restarts = 0;
     for (let kill = 1; kill <= options.kills; kill++) {
       const enough = served.acked + 1 + Math.floor(random() * MAX_ACKS_BETWEEN);
       await Promise.race([failed, until(() => served.acked >= enough, "acknowledgements between two kills")]);
@@ -78,6 +85,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRep
         killsAtStart++;
         kill++;
       }
+      await options.whileDown?.(++restarts);
       bus = await startBus({ args, port });
       await Promise.race([
         failed,
@@ -98,7 +106,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRep
     options.onHistory?.(history);
     recoveries.sort((a, b) => a - b);
     return {
-      ...assertHistory(history.events),
+      ...assertHistory(history.events, { volatileChannels: options.losesData === true ? LOGS : [] }),
       kills: options.kills,
       killsAtStart,
       attemptsWithoutAnswer: history.events.filter((event) => event.kind === "unknown").length,
@@ -227,23 +235,25 @@ async function settle(
   readers: readonly RunningReader[],
   failed: Promise<never>,
 ): Promise<void> {
-  const heads = new Map<string, number>();
+  const heads = new Map<string, Place>();
   for (const channel of CHANNELS) {
     const key = `${ROOM}:${channel}`;
     for (const agent of AGENTS) heads.set(key, await recordFinalLog(history, clients, agent, key));
   }
-  for (const agent of ["cid", "eve"]) {
+  for (const agent of INBOXES) {
     heads.set(`_inbox:${agent}`, await recordFinalLog(history, clients, agent, `_inbox:${agent}`));
   }
   for (const { reader, reads, name } of readers) {
-    const behind = () => reads.filter((key) => (reader.places.get(key)?.sequence ?? 0) < heads.get(key)!);
-    await Promise.race([
-      failed,
-      until(
-        () => behind().length === 0,
-        () => `${name} to have all of ${behind().join()}`,
-      ),
-    ]);
+    const isThere = (key: string) => {
+      const [place, head] = [reader.places.get(key), heads.get(key)!];
+      return place?.epoch === head.epoch && place.sequence >= head.sequence;
+    };
+    const behind = () => reads.filter((key) => !isThere(key));
+    const what = () => {
+      const lacks = behind().map((key) => `${showPlace(heads.get(key)!)} (is at ${reader.places.get(key)?.sequence})`);
+      return `${name} to reach ${lacks.join()}`;
+    };
+    await Promise.race([failed, until(() => behind().length === 0, what)]);
     history.record({ kind: "settled", reader: name });
   }
 }

@@ -1,13 +1,13 @@
-import { digestOf, type History, type LogRecord, parsePlace } from "../../test/support/history.ts";
+import { digestOf, type History, type LogRecord, type Place, parsePlace } from "../../test/support/history.ts";
 import type { WireClients } from "../../test/support/wire-clients.ts";
 
-/** Reads a whole channel as one agent sees it, writes that down, and answers the head's sequence. */
+/** Reads a whole channel as one agent sees it, writes that down, and answers where its head is. */
 export async function recordFinalLog(
   history: History,
   { bus, rooms }: WireClients,
   agent: string,
   key: string,
-): Promise<number> {
+): Promise<Place> {
   const [room, channel] = [key.slice(0, key.indexOf(":")), key.slice(key.indexOf(":") + 1)];
   const entries: LogRecord[] = [];
   let position = "";
@@ -23,9 +23,10 @@ export async function recordFinalLog(
     if (response.gaps.length > 0) throw new Error(`${key}: ${response.gaps.length} gaps in a log that nobody damaged`);
     ({ position, caughtUp } = response);
   }
-  const head = parsePlace(position).sequence;
+  const place = parsePlace(position);
+  const head = place.sequence;
   // An inbox is not listed; the campaign stays far below what retention keeps.
   const floor = room === "_inbox" ? 1 : Number((await rooms.getChannel({ room, channel })).channel!.firstSequence);
   history.record({ kind: "fetched", agent, channel: key, floor, head, entries });
-  return head;
+  return place;
 }

@@ -22,10 +22,10 @@ export interface TcpProxy {
   /** From now on connections go to another port, for a server that came back elsewhere. Open links stay. */
   retarget(port: number): void;
   /**
-   * Cuts every link at its own random age, drawn anew for each connection, until the answered function is called.
-   * The draws follow the proxy's seed.
+   * Cuts every link at its own random age, drawn anew for each connection, until the answered function is called:
+   * by a reset, or with "either" by a reset or a FIN. The draws follow the proxy's seed.
    */
-  cutEach(minMs: number, maxMs: number): () => void;
+  cutEach(minMs: number, maxMs: number, how?: "reset" | "either"): () => void;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -76,12 +76,15 @@ export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> 
   let targetPort = options.targetPort;
   let refusing = false;
   let accepted = 0;
-  let cutWindow: { readonly minMs: number; readonly maxMs: number } | undefined;
+  let cutWindow: { readonly minMs: number; readonly maxMs: number; readonly how: "reset" | "either" } | undefined;
   const timers = new Set<NodeJS.Timeout>();
 
   function cutLater(link: ProxyLink): void {
     if (cutWindow === undefined) return;
-    const timer = setTimeout(() => link.cut(), cutWindow.minMs + random() * (cutWindow.maxMs - cutWindow.minMs));
+    const { minMs, maxMs, how } = cutWindow;
+    const atMs = minMs + random() * (maxMs - minMs);
+    const clean = how === "either" && random() < 0.5;
+    const timer = setTimeout(() => (clean ? link.finish() : link.cut()), atMs);
     timers.add(timer);
     void link.closed.then(() => {
       clearTimeout(timer);
@@ -91,7 +94,7 @@ export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> 
 
   // Half-open: a FIN of one side is passed on, and the other direction stays up, as TCP has it.
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
-    if (refusing) {
+    if (refusing || closing.signal.aborted) {
       client.on("error", () => {}).resetAndDestroy();
       return;
     }
@@ -130,8 +133,8 @@ export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> 
     retarget(value) {
       targetPort = value;
     },
-    cutEach(minMs, maxMs) {
-      cutWindow = { minMs, maxMs };
+    cutEach(minMs, maxMs, how = "reset") {
+      cutWindow = { minMs, maxMs, how };
       for (const link of links) cutLater(link);
       return () => {
         cutWindow = undefined;
@@ -143,7 +146,6 @@ export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> 
       closing.abort(new Error("the proxy was closed"));
       cutWindow = undefined;
       const ended = [...links].map((link) => link.closed);
-      const t = setTimeout(() => console.error("HANG", [...links].map((l) => l.debug()), server.listening), 4000); void t;
       proxy.cutAll();
       await Promise.all(ended);
       if (!server.listening) return;
@@ -182,7 +184,6 @@ class ProxyLink implements Link {
     }
   }
 
-  debug() { const d = (s: net.Socket) => [s.destroyed, s.closed, s.connecting, s.readyState, s.isPaused(), s.readableEnded, s.writableEnded, s.errored?.message]; return [this.number, d(this.#client), d(this.#server), this.#halfDead]; }
   get open(): boolean {
     return !this.#client.destroyed || !this.#server.destroyed;
   }
