@@ -16,15 +16,18 @@ export async function serve(config: Config): Promise<void> {
   process.on("unhandledRejection", (error) =>
     logger.error({ error }, "a promise was rejected and nobody listened: a bug"),
   );
-  const node = await start(config, logger);
+  let node: BusNode | undefined;
   let asked = 0;
   const leave = () => {
     // Asked twice, a person means at once.
     if (++asked > 1) process.exit(1);
-    void node.drain();
+    void node?.drain();
   };
+  // Before the start: whoever reads "listening" may tell it to leave in the same moment.
   process.on("SIGTERM", leave);
   process.on("SIGINT", leave);
+  node = await start(config, logger);
+  if (asked > 0) void node.drain();
   writeBanner(config, node);
   await node.left;
 }

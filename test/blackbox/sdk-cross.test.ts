@@ -6,7 +6,10 @@ import { describe, it, onTestFinished } from "vitest";
 import { type BusProcess, startBus } from "../support/bus-process.ts";
 import { runTalk, type TalkReport } from "./sdk/talk.ts";
 
-describe("TypeScript and Python agents in one full-duplex talk, each link cut every 0.5 to 3 s", () => {
+// Ends by itself after about ten seconds; the limit is for a talk that hangs, which says why before.
+describe("TypeScript and Python agents in one full-duplex talk, each link cut every 0.5 to 3 s", {
+  timeout: 90_000,
+}, () => {
   it("U-4, S3-SC-010: everyone reads every message that is for it, once and in order, and no other", async () => {
     const bus = await start();
     expectTalk(await runTalk({ port: bus.port, seed: 1 }));

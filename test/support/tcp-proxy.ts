@@ -179,8 +179,8 @@ class ProxyLink implements Link {
       [server, client],
     ] as const) {
       // A reset is told as a reset: destroy() would turn it into a clean end.
-      socket.on("error", () => !this.#halfDead && other.resetAndDestroy());
-      socket.on("close", () => !this.#halfDead && socket.readableEnded === false && other.resetAndDestroy());
+      socket.on("error", () => !this.#halfDead && reset(other));
+      socket.on("close", () => !this.#halfDead && socket.readableEnded === false && reset(other));
     }
   }
 
@@ -195,8 +195,8 @@ class ProxyLink implements Link {
   }
 
   cut(): void {
-    this.#client.resetAndDestroy();
-    this.#server.resetAndDestroy();
+    reset(this.#client);
+    reset(this.#server);
   }
 
   finish(): void {
@@ -223,8 +223,17 @@ class ProxyLink implements Link {
     this.#halfDead = true;
     this.stall();
     const gone = fromWhom === "client" ? this.#server : this.#client;
-    gone.resetAndDestroy();
+    reset(gone);
   }
+}
+
+/**
+ * A socket that is sending its FIN cannot be reset: libuv refuses with EINVAL, and then Node never says that the socket
+ * is closed. Its peer is about to read the end of the stream anyway.
+ */
+function reset(socket: net.Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** One direction of a link: back-pressure is passed on, so a stalled reader is felt by the sender. */

@@ -148,7 +148,7 @@ class Outbox:
             self._window.reject_all(error)
 
     async def _stream(self, endpoint: Endpoint) -> BusError | None:
-        """Publishes over one stream until it ends. None: it was not needed for a while, or another address is in use."""
+        """Publishes over one stream until it ends. None: it was not needed for a while, or another address is used."""
         self._progressed = False
         call = endpoint.bus.PublishStream(metadata=self._connection.metadata)
         writer = asyncio.ensure_future(self._write(call, endpoint))
