@@ -71,6 +71,17 @@ describe("tcp proxy", () => {
     await link.closed;
   });
 
+  it("finishes a link with a FIN on both sides", async () => {
+    const { client, link, text } = await connect();
+    client.write("x");
+    await waitUntil(() => text() === "x");
+    const [server] = echo.sockets;
+    const ends = Promise.all([once(client, "end"), once(server!, "end")]);
+    link.finish();
+    await ends;
+    await link.closed;
+  });
+
   it("stalls one direction until it is resumed, and makes the sender wait meanwhile", async () => {
     const { client, link, text } = await connect();
     client.write("a");

@@ -5,6 +5,7 @@ import type {
   Channels,
   FetchOptions,
   MessageReference,
+  RoomSettings,
   SendOptions,
   SubscribeOptions,
   WatchAgentsOptions,
@@ -58,6 +59,7 @@ export class RemoteBus {
   close = () => this.#call<null>("close");
   getAgent = (agent: string) => this.#call<ObservedAgent>("getAgent", { agent });
   listAgents = (options: object) => this.#call<ObservedAgent[]>("listAgents", { options });
+  createRoom = (room: string, options: RoomSettings = {}) => this.#call<null>("createRoom", { room, options });
   createChannel = (channel: string, options: ChannelSetup = {}) =>
     this.#call<null>("createChannel", { channel, options: { createRoom: true, ...options } });
   updateChannel = (channel: string, options: ChannelSetup) => this.#call<string>("updateChannel", { channel, options });

@@ -5,7 +5,7 @@ import type { Scenario, Stage } from "./stage.ts";
 /** Sending: to a channel, to some, to one; what is refused. */
 export const TALKING: readonly Scenario[] = [
   {
-    title: "S0-2.1.2, S1-5.4, S0-3.2.3: what one sends, another reads, each once and in order",
+    title: "U-2, S0-2.1.2, S1-5.4, S0-3.2.3: what one sends, another reads, each once and in order",
     async play(stage) {
       const channel = stage.channel();
       const [alice, bob] = [(await stage.open()).agent("alice"), (await stage.open()).agent("bob")];
@@ -114,6 +114,10 @@ export const TALKING: readonly Scenario[] = [
     },
   },
   {
+    title: "S1-5.2, S0-2.1.3d, S0-3.2.2: a room decides who reads, and its channel otherwise behind a known position",
+    play: playRouting,
+  },
+  {
     title: "S0-2.1.3b, S0-2.1.3e: what is for some is read by those alone: live, by pattern, in history, by position",
     play: playPrivate,
   },
@@ -155,6 +159,26 @@ export const TALKING: readonly Scenario[] = [
     },
   },
 ];
+
+async function playRouting(stage: Stage): Promise<void> {
+  const bus = await stage.open();
+  const room = stage.name("room");
+  const channel = `${room}:talk`;
+  const [alice, bob, carol] = ["alice", "bob", "carol"].map((name) => bus.agent(stage.name(name)));
+  for (const agent of [bob!, carol!]) await agent.register();
+  await bus.createRoom(room, {
+    routing: { strategy: "subgroup", recipients: [bob!.id], allowSenderRecipients: false },
+  });
+  const some = await alice!.send("for the subgroup", { channel });
+  assert.deepEqual(some.audience, { count: 1, agents: [bob!.id] });
+  const own = alice!.send("mine", { channel, to: carol!.id });
+  assert.equal(await raisedBriefly(own), "PERMISSION_DENIED RECIPIENTS_NOT_ALLOWED NEVER");
+  const behind = await bus.updateChannel(channel, { routing: { strategy: "broadcast" } });
+  assert.equal(behind, some.position);
+  assert.equal((await alice!.send("for all", { channel })).audience, null);
+  assert.deepEqual(textsOf(await carol!.history(channel)), ["for all"]);
+  assert.deepEqual(textsOf(await bob!.history(channel)), ["for the subgroup", "for all"]);
+}
 
 async function playPrivate(stage: Stage): Promise<void> {
   const channel = stage.channel();
