@@ -126,7 +126,11 @@ describe.skipIf(!existsSync("/usr/bin/script"))("agentbus on a terminal", () => 
   afterAll(() => bus.stop());
   /** `script` gives the program a terminal; standard error goes there, too. */
   const onTerminal = (args: string[], env: Record<string, string> = {}): Promise<CliOutcome> =>
-    runCli(args, { url: bus.url, under: ["script", "-qec"], env: { TERM: "xterm-256color", ...env } });
+    runCli(args, {
+      url: bus.url,
+      under: ["script", "-qe", "/dev/null", "-c"],
+      env: { TERM: "xterm-256color", ...env },
+    });
 
   it("aligns tables under headings, and colours", async () => {
     await runCli(["channels", "create", "wide.room.name:c", "--create-room"], { url: bus.url });
@@ -143,7 +147,7 @@ describe.skipIf(!existsSync("/usr/bin/script"))("agentbus on a terminal", () => 
   it("shows what it waits for, and takes that away", async () => {
     await runCli(["channels", "create", "r:quiet", "--create-room"], { url: bus.url });
     const waiting = startCli(["fetch", "r:quiet", "--wait", "60s"], {
-      ...{ url: bus.url, under: ["script", "-qec"], env: { TERM: "xterm-256color" } },
+      ...{ url: bus.url, under: ["script", "-qe", "/dev/null", "-c"], env: { TERM: "xterm-256color" } },
     });
     await waitUntil(() => waiting.printed.stdout.includes("waiting for r:quiet (0 s)"));
     await runCli(["publish", "r:quiet", "x"], { url: bus.url });
