@@ -58,6 +58,7 @@ export const SERVERS = {
   rawHttp2Batch: reference("node:http2 batched", "grpc", "raw-http2", "--batch-frames"),
   grpcJs: reference("grpc-js", "grpc", "grpc-js"),
   grpcJsBatch: reference("grpc-js batched", "grpc", "grpc-js", "--batch-frames"),
+  grpcJsRaw: reference("grpc-js raw bytes", "grpc", "grpc-js-raw"),
   connectGenerator: reference("connect generator", "grpc", "connect-generator"),
   ws: reference("ws", "ws", "ws"),
   nats: {

@@ -1,6 +1,7 @@
 import { SERVERS } from "../harness/catalogue.ts";
 import type { Family, RunOptions } from "../harness/report.ts";
-import { runWorkloads, type Workload } from "../harness/workloads.ts";
+import type { ServerSpec } from "../harness/server-process.ts";
+import { runWorkloads, type Workload, type WorkloadGoal } from "../harness/workloads.ts";
 
 /** Batches in flight, and messages in each. */
 const CASES = [
@@ -25,8 +26,12 @@ function workloads(options: RunOptions): Workload[] {
     text: `stream publish, ${inFlight} × ${batch} in flight`,
     unit: "messages",
     ours: SERVERS.agentbus,
-    peers: [SERVERS.grpcJs, SERVERS.rawHttp2, SERVERS.connectGenerator],
+    peers: [SERVERS.grpcJs, SERVERS.grpcJsRaw, SERVERS.rawHttp2, SERVERS.connectGenerator],
     shape: { kind: "publish", mode: "stream", connections: 1, batch, inFlight },
-    goals: batch >= 16 ? [{ peer: SERVERS.grpcJs, metric: "rate", direction: "at least", value: 0.7 }] : [],
+    goals: batch >= 16 ? [against(SERVERS.grpcJs), against(SERVERS.grpcJsRaw)] : [],
   }));
+}
+
+function against(peer: ServerSpec): WorkloadGoal {
+  return { peer, metric: "rate", direction: "at least", value: 0.7 };
 }

@@ -1,6 +1,7 @@
 import { SERVERS } from "../harness/catalogue.ts";
 import type { Family, RunOptions } from "../harness/report.ts";
-import { runWorkloads, type Workload } from "../harness/workloads.ts";
+import type { ServerSpec } from "../harness/server-process.ts";
+import { runWorkloads, type Workload, type WorkloadGoal } from "../harness/workloads.ts";
 
 /** Publishing by unary calls over one connection, one message a call. */
 export const unary: Family = {
@@ -18,8 +19,12 @@ function workloads(options: RunOptions): Workload[] {
     text: `unary publish, ${calls} in flight`,
     unit: "calls",
     ours: SERVERS.agentbus,
-    peers: [SERVERS.grpcJs, SERVERS.rawHttp2, SERVERS.connectGenerator],
+    peers: [SERVERS.grpcJs, SERVERS.grpcJsRaw, SERVERS.rawHttp2, SERVERS.connectGenerator],
     shape: { kind: "publish", mode: "unary", connections: 1, batch: 1, inFlight: calls },
-    goals: calls === 64 ? [{ peer: SERVERS.grpcJs, metric: "rate", direction: "at least", value: 0.5 }] : [],
+    goals: calls === 64 ? [against(SERVERS.grpcJs), against(SERVERS.grpcJsRaw)] : [],
   }));
+}
+
+function against(peer: ServerSpec): WorkloadGoal {
+  return { peer, metric: "rate", direction: "at least", value: 0.5 };
 }
