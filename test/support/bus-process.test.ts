@@ -7,8 +7,9 @@ const program = (code: string) => ({ command: [process.execPath, "-e", code] });
 
 describe("bus process", () => {
   it("resolves when the server listens, collects its log, and ends it with SIGTERM", async () => {
-    const code = `console.error("a banner"); ${listening} setInterval(() => {}, 1000);
-      process.on("SIGTERM", () => { console.log(JSON.stringify({ msg: "bye" })); process.exit(7); });`;
+    // The handler first: it may be told to leave as soon as it says that it listens.
+    const code = `process.on("SIGTERM", () => { console.log(JSON.stringify({ msg: "bye" })); process.exit(7); });
+      console.error("a banner"); ${listening} setInterval(() => {}, 1000);`;
     const bus = await startBus(program(code));
     assert.equal(bus.url, "http://127.0.0.1:1234");
     await bus.waitForLog((line) => line.msg === "a banner", "its banner");
