@@ -46,12 +46,12 @@ export interface PutOptions {
   readonly expectedVersion?: number;
   /** When it creates a record: refused as "full" when the parent has so many already. */
   readonly maxInParent?: number;
-  /** 0 or unset: never. */
-  readonly expiresAtMs?: number;
+  /** It expires so long after the put, by the store's clock. 0 or unset: never. */
+  readonly timeToLiveMs?: number;
 }
 
 export type PutOutcome =
-  | { readonly kind: "stored"; readonly version: number }
+  | { readonly kind: "stored"; readonly version: number; readonly expiresAtMs: number }
   /** The record is not at `expectedVersion`; `current` is what is there. */
   | { readonly kind: "conflict"; readonly current: DirectoryRecord | undefined }
   | { readonly kind: "full" };

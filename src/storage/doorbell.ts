@@ -4,6 +4,9 @@ import type { RecordKey } from "./directory.ts";
 /**
  * Says that something changed, never what it is: a lost ring costs latency, never a message, because who listens also
  * looks by itself from time to time. Rings of one topic may be merged; a ring may come to the one who rang.
+ *
+ * A shared storage's logs ring by themselves for what they stored; everything else is rung by who did it. To ring never
+ * waits and never fails; what cannot be sent is dropped, and `missed` tells so once the backend can be heard again.
  */
 export interface Doorbell {
   ring(ring: Ring): void;
@@ -12,7 +15,9 @@ export interface Doorbell {
 }
 
 export type Ring =
-  /** The log `key` ("room:channel") has reached at least `head`. */
-  | { readonly topic: "log"; readonly key: string; readonly head: number }
+  /** The log `key` ("room:channel") has reached at least `head`, whose sequence was issued under `epoch`. */
+  | { readonly topic: "log"; readonly key: string; readonly head: number; readonly epoch: number }
   /** This record was put or deleted. */
-  | { readonly topic: "record"; readonly key: RecordKey };
+  | { readonly topic: "record"; readonly key: RecordKey }
+  /** Rings may have been lost, because the backend could not be heard for a while: look at everything. */
+  | { readonly topic: "missed" };

@@ -14,6 +14,8 @@ import type { RetentionConfig } from "../core/room.ts";
  *   message is stored while the first is not.
  * - Epochs form a chain; a new link is added before a sequence is issued whenever the log may have lost its end (unclean
  *   open, fail-over, restore). The chain keeps at most its newest 1,000 links.
+ * - A shared backend that may have lost its end is known by the life of its server: the log keeps which life (a Redis run
+ *   id, a PostgreSQL postmaster's start) issued its newest sequence, and an append that finds another one adds a link.
  * - `acceptedAtMs` is the store's clock and never decreases within a log.
  * - Stored bytes are checked when read: what fails its checksum is never returned; the read says `damaged`.
  * - Methods may run at the same time, in any number. A driver's errors become BusError STORAGE_UNAVAILABLE (outcome
@@ -22,7 +24,9 @@ import type { RetentionConfig } from "../core/room.ts";
 export interface MessageLog {
   /**
    * Makes the log of this incarnation, empty, at `version`, under a new epoch; it is there already: answers it. A log
-   * of another incarnation under the same name is replaced, with everything in it.
+   * of another incarnation under the same name is replaced, with everything in it. Incarnations are UUIDv7: a log of a
+   * newer one (that compares greater) is left alone, and CHANNEL_DELETED thrown: a slow node must not replace what
+   * others use already.
    */
   create(name: ChannelName, incarnation: string, version: number): Promise<LogState>;
 
@@ -35,6 +39,12 @@ export interface MessageLog {
    * A batch of a newer version than the log's is taken for that version's fence().
    */
   append(batch: AppendBatch): AppendOutcome | Promise<AppendOutcome>;
+
+  /**
+   * Where each of up to 1,000 logs ends; undefined: there is none. Asked for all channels that are read live, once a
+   * second or more often, so it costs one step of the backend and not one for each.
+   */
+  ends(names: readonly ChannelName[]): Promise<readonly (LogEnd | undefined)[]>;
 
   /** Entries in order, expired ones and private ones included: who may see what is decided by the reader. */
   read(request: ReadRequest): Promise<ReadResult>;
@@ -65,8 +75,22 @@ export interface MessageLog {
    */
   trim(name: ChannelName, retention: RetentionConfig): Promise<LogState>;
 
+  /**
+   * Issues one sequence for messages that were to be in this log and were lost on their way to it: it is no entry, and who
+   * reads past it is told `lost`. Undefined: there is no log of this incarnation. Only where each node has logs of its own.
+   */
+  lose?(name: ChannelName, incarnation: string): LogEnd | undefined;
+
   /** Removes the log of this incarnation and its dedup memory. There is none: nothing happens. */
   delete(name: ChannelName, incarnation: string): Promise<void>;
+}
+
+export interface LogEnd {
+  readonly incarnation: string;
+  /** As in LogState. */
+  readonly head: number;
+  /** The epoch of the newest link. */
+  readonly epoch: number;
 }
 
 export interface LogState extends LogExtent {
@@ -132,4 +156,6 @@ export interface ReadResult {
   readonly state: LogState | undefined;
   /** Sequences within what was read that are stored but damaged, as closed ranges, ascending. */
   readonly damaged: readonly { readonly first: number; readonly last: number }[];
+  /** The same for those that `lose` has issued. Unset: there are none. */
+  readonly lost?: readonly { readonly first: number; readonly last: number }[];
 }

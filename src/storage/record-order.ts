@@ -1,3 +1,5 @@
+import type { PutOptions } from "./directory.ts";
+
 /** Where a record stands among those of its kind. */
 export interface RecordPlace {
   readonly parent: string;
@@ -9,6 +11,11 @@ export function compareRecordKeys(a: RecordPlace, b: RecordPlace): number {
   if (a.parent !== b.parent) return a.parent < b.parent ? -1 : 1;
   if (a.id === b.id) return 0;
   return a.id < b.id ? -1 : 1;
+}
+
+/** When a record that is put now expires; 0: never. */
+export function expiryOf({ timeToLiveMs = 0 }: PutOptions, nowMs: number): number {
+  return timeToLiveMs > 0 ? nowMs + timeToLiveMs : 0;
 }
 
 /** Whether a record that expires then is still returned; 0: never expires. */

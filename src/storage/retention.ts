@@ -30,3 +30,9 @@ export function requireLog<L extends { readonly incarnation: string }>(
   if (log !== undefined && (incarnation === undefined || log.incarnation === incarnation)) return log;
   throw new BusError("CHANNEL_DELETED", `${name.key}: the channel's log is gone`);
 }
+
+/** Throws CHANNEL_DELETED when the log that is there belongs to a newer incarnation than the one to be made. */
+export function checkNewer(name: ChannelName, present: string | undefined, incarnation: string): void {
+  if (present === undefined || present <= incarnation) return;
+  throw new BusError("CHANNEL_DELETED", `${name.key}: the channel was created anew meanwhile`);
+}

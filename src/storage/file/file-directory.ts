@@ -1,6 +1,6 @@
 import { BusError } from "../../core/errors.ts";
 import type { Directory, DirectoryRecord, ListRequest, PutOptions, PutOutcome, RecordKey } from "../directory.ts";
-import { checkListLimit } from "../record-order.ts";
+import { checkListLimit, expiryOf } from "../record-order.ts";
 import type { Reader } from "./reader.ts";
 import type { ChangeOutcome, DirectoryChange } from "./thread-protocol.ts";
 import type { WriterSession } from "./writer-session.ts";
@@ -24,7 +24,8 @@ export class FileDirectory implements Directory {
   }
 
   async put(key: RecordKey, value: object, options: PutOptions = {}): Promise<PutOutcome> {
-    const { expectedVersion, maxInParent, expiresAtMs = 0 } = options;
+    const { expectedVersion, maxInParent } = options;
+    const expiresAtMs = expiryOf(options, this.#now());
     const json = JSON.stringify(value);
     return (await this.#change({ kind: "put", key, json, expectedVersion, maxInParent, expiresAtMs })) as PutOutcome;
   }

@@ -8,12 +8,13 @@ import type {
   AppendBatch,
   AppendOutcome,
   AppendRecord,
+  LogEnd,
   LogState,
   MessageLog,
   ReadRequest,
   ReadResult,
 } from "../message-log.ts";
-import { requireLog, retainedFrom } from "../retention.ts";
+import { checkNewer, requireLog, retainedFrom } from "../retention.ts";
 import type { StorageEnvironment } from "../storage-adapter.ts";
 import { BlockDecoder } from "./block-decoder.ts";
 import type { FileLog, LogFigures } from "./file-log.ts";
@@ -46,6 +47,7 @@ export class FileMessageLog implements MessageLog {
   async create(name: ChannelName, incarnation: string, version: number): Promise<LogState> {
     const session = this.#session();
     const present = session.logs.get(name.key);
+    checkNewer(name, present?.incarnation, incarnation);
     if (present !== undefined && present.incarnation !== incarnation) void this.#drop(session, present).catch(() => {});
     const isThere = present?.incarnation === incarnation;
     const log = isThere ? present : session.addLog(name.key, incarnation, version);
@@ -55,6 +57,14 @@ export class FileMessageLog implements MessageLog {
 
   async state(name: ChannelName): Promise<LogState | undefined> {
     return this.#session().logs.get(name.key)?.state;
+  }
+
+  async ends(names: readonly ChannelName[]): Promise<readonly (LogEnd | undefined)[]> {
+    const { logs } = this.#session();
+    return names.map(({ key }) => {
+      const state = logs.get(key)?.state;
+      return state && { incarnation: state.incarnation, head: state.head, epoch: newestEpoch(state.links) };
+    });
   }
 
   append(batch: AppendBatch): Promise<AppendOutcome> {

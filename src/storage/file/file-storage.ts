@@ -73,7 +73,7 @@ export const fileStorage: StorageFactory = async (url, options, environment) => 
  */
 export class FileStorage implements StorageAdapter {
   readonly kind = "file";
-  readonly capabilities = { durable: true, shared: false, durability: "SYNCED" } as const;
+  readonly capabilities = { durable: true, shared: false, durability: "SYNCED", notifies: true } as const;
   readonly log: FileMessageLog;
   readonly directory: FileDirectory;
   readonly doorbell;

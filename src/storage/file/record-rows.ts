@@ -99,7 +99,7 @@ export class RecordRows {
     const version = (row?.version ?? 0) + 1;
     if (row === undefined || row.value === null) this.#addRecords.run(key.kind, key.parent, 1);
     this.#store({ ...key, version, value: change.json, expires_at: change.expiresAtMs });
-    return { kind: "stored", version };
+    return { kind: "stored", version, expiresAtMs: change.expiresAtMs };
   }
 
   /** Clears away some of what has expired. */

@@ -45,6 +45,19 @@ export class EntryColumns {
     this.#audiences[at] = record.audience;
   }
 
+  /** A sequence that stands for no entry. */
+  putLost(sequence: number, epoch: number, acceptedAtMs: number): void {
+    const at = sequence % this.capacity;
+    this.#epochs[at] = epoch;
+    this.#acceptedAtMs[at] = acceptedAtMs;
+    this.#lengths[at] = 0;
+    this.clear(sequence);
+  }
+
+  isLost(sequence: number): boolean {
+    return this.#slabs[sequence % this.capacity] === undefined;
+  }
+
   entry(sequence: number): LogEntry {
     const at = sequence % this.capacity;
     const offset = this.#offsets[at]!;

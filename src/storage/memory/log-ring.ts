@@ -102,6 +102,18 @@ export class LogRing {
     this.lastAcceptedAtMs = acceptedAtMs;
   }
 
+  /** Issues a sequence for messages that were lost on their way here. */
+  pushLost(acceptedAtMs: number): void {
+    if (this.size === this.#entries.capacity) this.#makeRoom();
+    this.#entries.putLost(++this.head, newestEpoch(this.links), acceptedAtMs);
+    this.lastAcceptedAtMs = acceptedAtMs;
+  }
+
+  /** Whether a retained sequence was issued by pushLost. */
+  isLost(sequence: number): boolean {
+    return this.#entries.isLost(sequence);
+  }
+
   dropOldest(): void {
     this.#bodyBytes -= this.#entries.bodyBytes(this.floor);
     this.#entries.clear(this.floor);

@@ -1,5 +1,5 @@
 import type { Directory, DirectoryRecord, ListRequest, PutOptions, PutOutcome, RecordKey } from "../directory.ts";
-import { checkListLimit, compareRecordKeys, isLive, type RecordPlace } from "../record-order.ts";
+import { checkListLimit, compareRecordKeys, expiryOf, isLive, type RecordPlace } from "../record-order.ts";
 
 /** Removed records whose last version is remembered. */
 const MAX_REMEMBERED = 10_000;
@@ -49,9 +49,10 @@ export class MemoryDirectory implements Directory {
     }
     const held = this.#kinds.get(key.kind)?.get(place(key));
     const version = (held?.version ?? this.#removed.get(identity(key)) ?? 0) + 1;
-    this.#store({ key, version, json: JSON.stringify(value), expiresAtMs: options.expiresAtMs ?? 0 });
+    const expiresAtMs = expiryOf(options, this.#now());
+    this.#store({ key, version, json: JSON.stringify(value), expiresAtMs });
     this.#sweepSome();
-    return { kind: "stored", version };
+    return { kind: "stored", version, expiresAtMs };
   }
 
   async delete(key: RecordKey, expectedVersion?: number): Promise<boolean> {

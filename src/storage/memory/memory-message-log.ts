@@ -5,8 +5,16 @@ import type { RetentionConfig } from "../../core/room.ts";
 import { admit } from "../admission.ts";
 import type { DedupWindow } from "../dedup-window.ts";
 import { newestEpoch, withNewEpoch } from "../epoch-links.ts";
-import type { AppendBatch, AppendOutcome, LogState, MessageLog, ReadRequest, ReadResult } from "../message-log.ts";
-import { requireLog, retainedFrom } from "../retention.ts";
+import type {
+  AppendBatch,
+  AppendOutcome,
+  LogEnd,
+  LogState,
+  MessageLog,
+  ReadRequest,
+  ReadResult,
+} from "../message-log.ts";
+import { checkNewer, requireLog, retainedFrom } from "../retention.ts";
 import type { StorageEnvironment } from "../storage-adapter.ts";
 import { ENTRY_OVERHEAD_BYTES, LogRing } from "./log-ring.ts";
 
@@ -33,6 +41,7 @@ export class MemoryMessageLog implements MessageLog {
   async create(name: ChannelName, incarnation: string, version: number): Promise<LogState> {
     const present = this.#logs.get(name.key);
     if (present?.incarnation === incarnation) return present.state;
+    checkNewer(name, present?.incarnation, incarnation);
     if (present !== undefined) this.#heldBytes -= present.heldBytes;
     const log = new LogRing({
       incarnation,
@@ -47,6 +56,13 @@ export class MemoryMessageLog implements MessageLog {
 
   async state(name: ChannelName): Promise<LogState | undefined> {
     return this.#logs.get(name.key)?.state;
+  }
+
+  async ends(names: readonly ChannelName[]): Promise<readonly (LogEnd | undefined)[]> {
+    return names.map(({ key }) => {
+      const log = this.#logs.get(key);
+      return log && { incarnation: log.incarnation, head: log.head, epoch: newestEpoch(log.links) };
+    });
   }
 
   append(batch: AppendBatch): AppendOutcome {
@@ -82,15 +98,22 @@ export class MemoryMessageLog implements MessageLog {
     const log = this.#logs.get(request.name.key);
     if (log === undefined) return { entries: [], state: undefined, damaged: [] };
     const entries: LogEntry[] = [];
+    const lost: { first: number; last: number }[] = [];
     const step = request.backward ? -1 : 1;
     let sequence = request.backward ? Math.min(request.from - 1, log.head) : Math.max(request.from + 1, log.floor);
     let bytes = 0;
     for (; sequence >= log.floor && sequence <= log.head; sequence += step) {
+      if (log.isLost(sequence)) {
+        lost.push({ first: sequence, last: sequence });
+        continue;
+      }
       bytes += log.bodyBytesAt(sequence);
       if (entries.length > 0 && (entries.length >= request.maxEntries || bytes > request.maxBytes)) break;
       entries.push(log.at(sequence));
     }
-    return { entries, state: log.state, damaged: [] };
+    const result = { entries, state: log.state, damaged: [] };
+    if (lost.length === 0) return result;
+    return { ...result, lost: request.backward ? lost.reverse() : lost };
   }
 
   async findId(name: ChannelName, id: string): Promise<number | undefined> {
@@ -129,6 +152,15 @@ export class MemoryMessageLog implements MessageLog {
     while (log.size > 1 && (log.floor < byCount || log.bodyBytes > maxBytes)) log.dropOldest();
     this.#heldBytes += log.heldBytes - held;
     return log.state;
+  }
+
+  lose(name: ChannelName, incarnation: string): LogEnd | undefined {
+    const log = this.#logs.get(name.key);
+    if (log?.incarnation !== incarnation) return undefined;
+    const held = log.heldBytes;
+    log.pushLost(Math.max(this.#environment.now(), log.lastAcceptedAtMs));
+    this.#heldBytes += log.heldBytes - held;
+    return { incarnation, head: log.head, epoch: newestEpoch(log.links) };
   }
 
   async delete(name: ChannelName, incarnation: string): Promise<void> {

@@ -32,7 +32,7 @@ export function createMemoryStorage(options: MemoryStorageOptions, environment: 
   const resolved = resolveIntegerOptions("memory", { ...options }, OPTIONS);
   return {
     kind: "memory",
-    capabilities: { durable: false, shared: false, durability: "VOLATILE" },
+    capabilities: { durable: false, shared: false, durability: "VOLATILE", notifies: true },
     log: new MemoryMessageLog(resolved, environment, new DedupWindow(resolved.dedupKeys, environment.randomEpoch)),
     directory: new MemoryDirectory(environment.now),
     doorbell: createLocalDoorbell(environment.log),
