@@ -1,0 +1,1 @@
+export { createMysqlStorage, type MysqlStorageOptions, mysqlStorage, type TlsMode } from "./mysql-storage.ts";

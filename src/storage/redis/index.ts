@@ -1,0 +1,2 @@
+export type { RedisStorageOptions } from "./redis-options.ts";
+export { createRedisStorage, redisStorage } from "./redis-storage.ts";
