@@ -1,18 +1,21 @@
 import { readFileSync } from "node:fs";
-import { type Bus, createBus } from "./bus/bus.ts";
+import { builtInStorages } from "./built-in-storages.ts";
+import type { Bus } from "./bus/bus.ts";
 import { DeclaredRooms } from "./bus/declared-rooms.ts";
 import { Traffic } from "./bus/traffic.ts";
-import { busOptions, storageOptions } from "./config/bus-settings.ts";
 import { isLoopbackAddress } from "./config/check-together.ts";
+import { withoutPassword } from "./config/describe-config.ts";
 import type { Config } from "./config/load-config.ts";
 import { BusError } from "./core/errors.ts";
 import type { Logger } from "./core/logger.ts";
 import { quote } from "./core/names.ts";
 import { createLogger } from "./observability/logger.ts";
 import { createMeters } from "./observability/meters.ts";
+import { type OpenBus, openBus } from "./open-bus.ts";
 import { RoutingRegistry } from "./routing/routing-registry.ts";
-import { createRpc } from "./rpc/create-rpc.ts";
+import { createRpc, type Rpc } from "./rpc/create-rpc.ts";
 import { REFLECTED_FILES } from "./rpc/reflected-files.ts";
+import { createWaitingRpc } from "./rpc/waiting-rpc.ts";
 import { createApiKeyAuthenticator } from "./server/api-keys.ts";
 import { createEndpoints } from "./server/endpoints.ts";
 import { respondError } from "./server/error-response.ts";
@@ -22,10 +25,8 @@ import { registerReflection } from "./server/reflection.ts";
 import { createServer, type ServerAddress } from "./server/server.ts";
 import { createSystemRandom, systemClock } from "./server/system-clock.ts";
 import { readTlsMaterial } from "./server/tls-material.ts";
-import { StorageRegistry } from "./storage/factory.ts";
-import { fileStorage } from "./storage/file/index.ts";
-import { createMemoryStorage, memoryStorage } from "./storage/memory/index.ts";
-import { createMessageCodec } from "./wire/message-codec.ts";
+import type { StorageRegistry } from "./storage/factory.ts";
+import { untilReachable } from "./until-reachable.ts";
 
 /** The envelope's version that this program speaks. */
 export const PROTOCOL_VERSION = "1.0";
@@ -40,6 +41,8 @@ export interface NodeOptions {
   readonly storages?: StorageRegistry;
   /** Unset: lines on standard output, as `config.log` says. */
   readonly logger?: Logger;
+  /** Aborted while a remote storage is waited for: the start is given up, and rejects with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** One bus node: storage, use cases, one port. */
@@ -55,14 +58,14 @@ export interface BusNode {
   drain(graceMs?: number): Promise<void>;
 }
 
-/** The kinds of storage that come with the bus. */
-export function builtInStorages(): StorageRegistry {
-  return new StorageRegistry().register("memory", memoryStorage).register("file", fileStorage);
-}
-
-/** Starts a node and resolves once it serves. Rejects when the storage cannot be opened or the port is taken. */
+/**
+ * Starts a node and resolves once it serves. A remote storage that is away is waited for: the port is open meanwhile, health
+ * says NOT_SERVING and why, calls are refused with STORAGE_UNAVAILABLE. Rejects when the port is taken, a local storage
+ * cannot be opened, or a setting is wrong.
+ */
 export async function startNode(options: NodeOptions): Promise<BusNode> {
-  const { config } = options;
+  const { config, routing = new RoutingRegistry(), storages = builtInStorages() } = options;
+  const { signal = new AbortController().signal } = options;
   const version = programVersion();
   const { tls: tlsFiles, ...listener } = config.server;
   // What may fail for a wrong configuration comes before anything is opened.
@@ -70,66 +73,36 @@ export async function startNode(options: NodeOptions): Promise<BusNode> {
   const logger = options.logger ?? createLogger({ ...config.log, fields: { node: config.node.id } });
   const random = createSystemRandom();
   const meters = createMeters(config.metrics);
-  const environment = { now: systemClock.now, randomEpoch: random.epoch, log: logger };
-  const storage = await (options.storages ?? builtInStorages()).open(
-    config.storage.url,
-    storageOptions(config),
-    environment,
-  );
-  const { durable } = storage.capabilities;
-  const volatileStorage = durable ? createMemoryStorage(config.storage.memory, environment) : storage;
-  const settings = busOptions(config, durable);
-  const bus = await createBus({
-    options: settings,
-    storage,
-    volatileStorage,
-    codec: createMessageCodec(settings.limits),
-    routing: options.routing ?? new RoutingRegistry(),
-    clock: systemClock,
-    random,
-    logger,
-    meters,
-  });
-  const declared = new DeclaredRooms(bus.rooms, config.rooms, systemClock, logger);
+  const authenticator = createApiKeyAuthenticator(config.auth.apiKeys);
+  const startedAtMs = systemClock.now();
+
+  let opened: OpenBus | undefined;
+  let declared: DeclaredRooms | undefined;
+  let awaited = "the storage is being opened";
   const health = createHealthState({
     services: ["", ...SERVICES],
-    problems: () => [storage.problem(), declared.problem].filter((problem) => problem !== undefined),
+    problems: () =>
+      [opened === undefined ? awaited : opened.storage.problem(), declared?.problem].filter(
+        (problem) => problem !== undefined,
+      ),
     clock: systemClock,
   });
-  const authenticator = createApiKeyAuthenticator(config.auth.apiKeys);
   const probeAccess = (open: boolean) =>
     open ? {} : { authorize: (authorization: string | undefined) => void authenticator.authenticate(authorization) };
-  const published = new Traffic(systemClock, () => bus.publisher.publishedCount);
-  const delivered = new Traffic(systemClock, () => bus.subscriptions.deliveredCount);
-
-  const rpc = createRpc({
-    bus,
-    authenticator,
-    meters,
-    admin: {
-      version,
-      startedAtMs: systemClock.now(),
-      activity: () => ({
-        serving: health.ready(),
-        problems: health.problems(),
-        connections: server.connections,
-        streams: server.calls,
-        subscriptions: bus.subscriptions.count,
-        published: bus.publisher.publishedCount,
-        delivered: bus.subscriptions.deliveredCount,
-        publishRate: published.rate,
-        deliveryRate: delivered.rate,
-      }),
-      metricsJson: async () => JSON.stringify(await meters.json()),
-      drain: (graceMs) => void drain(graceMs),
-    },
-    register(router) {
-      registerHealth(router, health, probeAccess(config.auth.public.health));
-      registerReflection(router, REFLECTED_FILES, probeAccess(config.auth.public.reflection));
-    },
+  const register: Parameters<typeof createWaitingRpc>[0]["register"] = (router) => {
+    registerHealth(router, health, probeAccess(config.auth.public.health));
+    registerReflection(router, REFLECTED_FILES, probeAccess(config.auth.public.reflection));
+  };
+  const waiting = createWaitingRpc({
+    register,
     fallback: (request, response) =>
-      respondError(request, response, new BusError("METHOD_NOT_FOUND", `there is no method ${quote(request.url)}`)),
+      respondError(request, response, new BusError("STORAGE_UNAVAILABLE", `this node cannot work yet: ${awaited}`)),
   });
+  /** Undefined: the node waits for its storage. */
+  let rpc: Rpc | undefined;
+
+  const published = new Traffic(systemClock, () => opened?.bus.publisher.publishedCount ?? 0);
+  const delivered = new Traffic(systemClock, () => opened?.bus.subscriptions.deliveredCount ?? 0);
   let graceMs = listener.drainMs;
   const server = createServer({
     ...listener,
@@ -145,23 +118,54 @@ export async function startNode(options: NodeOptions): Promise<BusNode> {
       authenticator,
       public: config.auth.public,
     }),
-    onHttp2Stream: (stream, headers) => rpc.fastPath.onHttp2Stream(stream, headers),
-    onHttp1: (request, response) => rpc.fastPath.onHttp1(request, response),
-    onRequest: (request, response) => rpc.onRequest(request, response),
+    onHttp2Stream: (stream, headers) => rpc?.fastPath.onHttp2Stream(stream, headers) ?? false,
+    onHttp1: (request, response) => rpc?.fastPath.onHttp1(request, response) ?? false,
+    onRequest: (request, response) => (rpc ?? waiting).onRequest(request, response),
     health,
-    onDrain: () => rpc.beginDrain(graceMs),
-    onAbort: (error) => rpc.endAll(error),
+    onDrain: () => rpc?.beginDrain(graceMs),
+    onAbort(error) {
+      waiting.endAll(error);
+      rpc?.endAll(error);
+    },
     meters,
     log: logger,
   });
 
+  async function open(): Promise<OpenBus> {
+    return await openBus({ config, storages, routing, clock: systemClock, random, logger, meters, version });
+  }
+  function createServingRpc({ bus }: OpenBus): Rpc {
+    return createRpc({
+      bus,
+      authenticator,
+      meters,
+      admin: {
+        version,
+        startedAtMs,
+        activity: () => ({
+          serving: health.ready(),
+          problems: health.problems(),
+          connections: server.connections,
+          streams: server.calls,
+          subscriptions: bus.subscriptions.count,
+          published: bus.publisher.publishedCount,
+          delivered: bus.subscriptions.deliveredCount,
+          publishRate: published.rate,
+          deliveryRate: delivered.rate,
+        }),
+        metricsJson: async () => JSON.stringify(await meters.json()),
+        drain: (grace) => void drain(grace),
+      },
+      register,
+      fallback: (request, response) =>
+        respondError(request, response, new BusError("METHOD_NOT_FOUND", `there is no method ${quote(request.url)}`)),
+    });
+  }
   async function close(): Promise<void> {
-    declared.close();
+    declared?.close();
     published.close();
     delivered.close();
-    await bus.close();
-    if (volatileStorage !== storage) await volatileStorage.close();
-    await storage.close();
+    await opened?.close();
     logger.info({}, "stopped");
   }
   async function leave(): Promise<void> {
@@ -180,11 +184,29 @@ export async function startNode(options: NodeOptions): Promise<BusNode> {
   }
 
   try {
+    if (storages.isRemote(config.storage.url)) {
+      const { host, port } = await server.listen();
+      const url = withoutPassword(config.storage.url);
+      logger.info({ host, port, storage: url, version }, "listening; opening the storage");
+      opened = await untilReachable(open, {
+        signal,
+        onAway(problem, pauseMs) {
+          awaited = problem;
+          logger.warn({ storage: url, pauseMs: Math.round(pauseMs) }, `the storage is away: ${problem}`);
+        },
+      });
+    } else {
+      opened = await open();
+    }
+    const { bus, storage } = opened;
+    rpc = createServingRpc(opened);
+    declared = new DeclaredRooms(bus.rooms, config.rooms, systemClock, logger);
     await declared.create(config.strictStartup);
-    const address = await server.listen();
+    const address = server.address ?? (await server.listen());
     health.serving();
-    logger.info({ host: address.host, port: address.port, storage: storage.kind, version }, "listening");
-    return { bus, address, version, storage: { kind: storage.kind, durable }, left, drain };
+    const { kind, capabilities } = storage;
+    logger.info({ host: address.host, port: address.port, storage: kind, version }, "listening");
+    return { bus, address, version, storage: { kind, durable: capabilities.durable }, left, drain };
   } catch (error) {
     await server.close();
     await close();

@@ -1,4 +1,5 @@
 import { isLoopbackAddress } from "../config/check-together.ts";
+import { withoutPassword } from "../config/describe-config.ts";
 import type { Config } from "../config/load-config.ts";
 import { type BusNode, startNode } from "../node.ts";
 import { createLogger, type ProcessLogger } from "../observability/logger.ts";
@@ -18,23 +19,30 @@ export async function serve(config: Config): Promise<void> {
   );
   let node: BusNode | undefined;
   let asked = 0;
+  const waiting = new AbortController();
   const leave = () => {
     // Asked twice, a person means at once.
     if (++asked > 1) process.exit(1);
+    waiting.abort();
     void node?.drain();
   };
   // Before the start: whoever reads "listening" may tell it to leave in the same moment.
   process.on("SIGTERM", leave);
   process.on("SIGINT", leave);
-  node = await start(config, logger);
+  try {
+    node = await start(config, logger, waiting.signal);
+  } catch (error) {
+    if (waiting.signal.aborted && error === waiting.signal.reason) return;
+    throw error;
+  }
   if (asked > 0) void node.drain();
   writeBanner(config, node);
   await node.left;
 }
 
-async function start(config: Config, logger: ProcessLogger): Promise<BusNode> {
+async function start(config: Config, logger: ProcessLogger, signal: AbortSignal): Promise<BusNode> {
   try {
-    return await startNode({ config, logger });
+    return await startNode({ config, logger, signal });
   } catch (error) {
     throw explainStartFailure(error, config);
   }
@@ -65,7 +73,7 @@ function writeBanner(config: Config, node: BusNode): void {
     bannerText({
       version: node.version,
       url: node.address.url,
-      storage: config.storage.url,
+      storage: withoutPassword(config.storage.url),
       durable: node.storage.durable,
       keysRequired: config.auth.apiKeys.length > 0,
       public: !isLoopbackAddress(config.server.host),

@@ -2,9 +2,10 @@ import { z } from "zod";
 import { DEFAULT_BUS_OPTIONS } from "../core/bus-options.ts";
 import { authSchema } from "./auth-schema.ts";
 import { channelDefaultsSchema, roomsSchema } from "./channel-schema.ts";
-import { count, duration, size } from "./fields.ts";
+import { duration } from "./fields.ts";
 import { limitsSchema } from "./limits-schema.ts";
 import { serverSchema } from "./server-schema.ts";
+import { storageSchema } from "./storage-schema.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export const LOG_FORMATS = ["auto", "json", "pretty"] as const;
@@ -16,33 +17,6 @@ const node = z.strictObject({
     .default(DEFAULT_BUS_OPTIONS.nodeId)
     .describe("What this node is called; unique among nodes that share a storage."),
   name: z.string().min(1).max(128).default(DEFAULT_BUS_OPTIONS.nodeName).describe("What the service is called."),
-});
-
-const storage = z.strictObject({
-  url: z
-    .string()
-    .regex(/^[a-z][a-z0-9+.-]*:/i, 'must be a URL like "memory:" or "file:./data"')
-    .default("memory:")
-    .describe('Where messages are kept: "memory:" forgets when the process ends, "file:<folder>" does not.'),
-  memory: z
-    .strictObject({
-      ringSize: count(1, 100_000_000).default(10_000).describe("Messages kept of one channel."),
-      maxBytes: size("1MiB", "1024TiB").prefault("512MiB").describe("Bytes kept of all channels; the oldest go first."),
-    })
-    .prefault({})
-    .describe("For `memory:`, and for VOLATILE channels on every storage."),
-  file: z
-    .strictObject({
-      maxBytes: size("1MiB", "1024TiB")
-        .prefault("64GiB")
-        .describe("Size of the database file; beyond it publishes are refused with STORAGE_FULL."),
-    })
-    .prefault({})
-    .describe("For `file:`."),
-  options: z
-    .record(z.string(), z.unknown())
-    .default({})
-    .describe("For storages that the embedding program registered."),
 });
 
 const agents = z
@@ -83,7 +57,7 @@ export const configSchema = z
   .strictObject({
     server: serverSchema.prefault({}).describe("The port."),
     node: node.prefault({}).describe("Who this node is."),
-    storage: storage.prefault({}).describe("Where messages are kept."),
+    storage: storageSchema.prefault({}).describe("Where messages are kept."),
     auth: authSchema.prefault({}).describe("Who may call."),
     rooms: roomsSchema.default([]).describe("Rooms that are created at start."),
     autoCreateRooms: z.boolean().default(true).describe("Whether a room that is used but does not exist is created."),

@@ -35,6 +35,9 @@ function writtenEntry(key: string, value: unknown, path: readonly string[]): [st
   return [key, written(value, [...path, key])];
 }
 
-function withoutPassword(text: string): string {
-  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/[^:@/\s]*):[^@/\s]*@/i, `$1:${REDACTED}@`);
+/** A URL as it may be shown: without the password of its user and without parameters named like a secret. */
+export function withoutPassword(url: string): string {
+  return url
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/[^:@/\s]*):[^@/\s]*@/i, `$1:${REDACTED}@`)
+    .replace(/([?&][^=&\s]*(?:pass|secret|token)[^=&\s]*=)[^&\s]*/gi, `$1${REDACTED}`);
 }

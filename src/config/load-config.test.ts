@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { DEFAULT_BUS_OPTIONS } from "../core/bus-options.ts";
-import { busOptions, storageOptions } from "./bus-settings.ts";
+import { busOptions, storageSettings } from "./bus-settings.ts";
 import { ConfigError, type ConfigFault } from "./config-error.ts";
 import { describeConfig } from "./describe-config.ts";
 import { parseYaml, type Tree } from "./layers.ts";
@@ -208,11 +208,28 @@ describe("rooms and storage", () => {
     ]);
   });
 
+  it("gives a shared storage what all have and what is its own, under the prefix of its URL", () => {
+    const of = (url: string, storage: object = {}) =>
+      storageSettings(loadConfig({ overrides: { storage: { url, ...storage } } }));
+    const common = { prefix: "agentbus", connectTimeoutMs: 5_000, timeoutMs: 5_000, maxPendingBytes: 67_108_864 };
+    assert.deepEqual(of("redis://h:1/0"), { url: "redis://h:1/0", options: { ...common, ioredis: {} } });
+    assert.deepEqual(of("postgresql://u:p@h/d?sslmode=verify-full&prefix=blue"), {
+      url: "postgresql://u:p@h/d?sslmode=verify-full",
+      options: { ...common, prefix: "blue", maxConnections: 8, heartbeatMs: 5_000 },
+    });
+    assert.deepEqual(of("mariadb://u@h/d?prefix=blue", { mysql: { tlsMode: "required" }, shared: { timeout: "1s" } }), {
+      url: "mariadb://u@h/d",
+      options: { ...common, prefix: "blue", timeoutMs: 1_000, poolSize: 8, tlsMode: "required" },
+    });
+    assert.throws(() => of("redis://h:1/0?prefix=Blue"), /prefix must be 1 to 32 of a-z 0-9 _/);
+  });
+
   it("gives each storage its own options", () => {
-    const of = (url: string) => storageOptions(loadConfig({ overrides: { storage: { url, options: { a: 1 } } } }));
+    const of = (url: string) =>
+      storageSettings(loadConfig({ overrides: { storage: { url, options: { a: 1 } } } })).options;
     assert.deepEqual(of("memory:"), { ringSize: 10_000, maxBytes: 536_870_912 });
     assert.deepEqual(of("file:./data"), { maxBytes: 68_719_476_736 });
-    assert.deepEqual(of("redis://x"), { a: 1 });
+    assert.deepEqual(of("tape://x"), { a: 1 });
   });
 });
 

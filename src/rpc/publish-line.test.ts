@@ -92,6 +92,21 @@ describe("a publish stream", () => {
     assert.deepEqual(told(), ["1 at 1", "2 at 2", "3 at 3", "4 at 2"]);
   });
 
+  it("stores nothing that was still being prepared when the request before it failed", async () => {
+    const { bus, send, told } = await openLine();
+    bus.hold(true);
+    send(1, "a");
+    send(2, "b", { channel: "new" });
+    bus.held[0]!.fail(away());
+    await bus.settle();
+    assert.deepEqual(told(), ["1 STORAGE_UNAVAILABLE", "2 RESEND_REQUIRED"]);
+    bus.hold(false);
+    send(1, "a");
+    send(2, "b", { channel: "new" });
+    await bus.settle();
+    assert.deepEqual(told().slice(2), ["1 at 2", "2 at 1"]);
+  });
+
   it("goes on after a request that will never do", async () => {
     const { bus, send, told, finished } = await openLine();
     send(1, "a", { messages: [{ to: { agents: ["nobody"] } }] });

@@ -118,7 +118,7 @@ export class PublishLine {
     this.#preparing = true;
     prepared
       .then(
-        (ready) => this.#store(ready, requestId, settle),
+        (ready) => this.#storeUnlessRefused(ready, requestId, settle),
         (thrown: unknown) => this.#refuse(toBusError(thrown, this.#options.logger), requestId, settle),
       )
       .finally(() => {
@@ -126,6 +126,17 @@ export class PublishLine {
         this.#run();
         this.#checkEnd();
       });
+  }
+
+  /** A request before it may have failed in the store while it was prepared: that one must come again first. */
+  #storeUnlessRefused(prepared: Prepared, requestId: number, settle: (answer: Uint8Array) => void): void {
+    try {
+      this.#checkOrder(requestId);
+    } catch (thrown) {
+      this.#refuse(toBusError(thrown, this.#options.logger), requestId, settle);
+      return;
+    }
+    this.#store(prepared, requestId, settle);
   }
 
   #store(prepared: Prepared, requestId: number, settle: (answer: Uint8Array) => void): void {

@@ -1,0 +1,70 @@
+import { type Bus, createBus } from "./bus/bus.ts";
+import { busOptions, storageSettings } from "./config/bus-settings.ts";
+import type { Config } from "./config/load-config.ts";
+import type { Clock, Random } from "./core/clock.ts";
+import type { Logger } from "./core/logger.ts";
+import type { Meters } from "./core/meters.ts";
+import type { RoutingRegistry } from "./routing/routing-registry.ts";
+import type { StorageRegistry } from "./storage/factory.ts";
+import { createMemoryStorage } from "./storage/memory/index.ts";
+import type { StorageAdapter } from "./storage/storage-adapter.ts";
+import { createMessageCodec } from "./wire/message-codec.ts";
+
+export interface OpenBusOptions {
+  readonly config: Config;
+  readonly storages: StorageRegistry;
+  readonly routing: RoutingRegistry;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly meters: Meters;
+  readonly version: string;
+}
+
+/** The use cases over the configured storage, and all that must be closed with them. */
+export interface OpenBus {
+  readonly bus: Bus;
+  readonly storage: StorageAdapter;
+  close(): Promise<void>;
+}
+
+/** Opens the storage and reads the directory. Nothing is left open when it fails. */
+export async function openBus(options: OpenBusOptions): Promise<OpenBus> {
+  const { config, storages, random, clock, logger } = options;
+  const environment = { now: clock.now, randomEpoch: random.epoch, log: logger };
+  const { url, options: storageOptions } = storageSettings(config);
+  const storage = await storages.open(url, storageOptions, environment);
+  const volatileStorage = keepsVolatileItself(storage)
+    ? storage
+    : createMemoryStorage(config.storage.memory, environment);
+  async function closeStorages(): Promise<void> {
+    if (volatileStorage !== storage) await volatileStorage.close();
+    await storage.close();
+  }
+  try {
+    const settings = busOptions(config, storage.capabilities.durable);
+    const bus = await createBus({
+      ...options,
+      options: settings,
+      storage,
+      volatileStorage,
+      codec: createMessageCodec(settings.limits),
+    });
+    return {
+      bus,
+      storage,
+      async close() {
+        await bus.close();
+        await closeStorages();
+      },
+    };
+  } catch (error) {
+    await closeStorages();
+    throw error;
+  }
+}
+
+/** A storage that forgets, or one that nodes share without a relay: VOLATILE messages must reach the other nodes, too. */
+function keepsVolatileItself({ capabilities, relay }: StorageAdapter): boolean {
+  return !capabilities.durable || (capabilities.shared && relay === undefined);
+}
