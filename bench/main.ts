@@ -3,16 +3,31 @@ import { arch, availableParallelism, cpus, platform, release, totalmem } from "n
 import { parseArgs } from "node:util";
 import type { Family, FamilyResult, RunOptions } from "./harness/report.ts";
 import { formatFamily } from "./harness/table.ts";
+import { backends } from "./scenarios/backends.ts";
 import { connections } from "./scenarios/connections.ts";
 import { durable } from "./scenarios/durable.ts";
 import { endToEnd } from "./scenarios/end-to-end.ts";
 import { fanout } from "./scenarios/fanout.ts";
 import { latency } from "./scenarios/latency.ts";
 import { memory } from "./scenarios/memory.ts";
+import { nodes } from "./scenarios/nodes.ts";
+import { scaling } from "./scenarios/scaling.ts";
 import { stream } from "./scenarios/stream.ts";
 import { unary } from "./scenarios/unary.ts";
 
-const FAMILIES: readonly Family[] = [fanout, endToEnd, unary, stream, durable, latency, memory, connections];
+const FAMILIES: readonly Family[] = [
+  fanout,
+  endToEnd,
+  unary,
+  stream,
+  durable,
+  backends,
+  latency,
+  nodes,
+  scaling,
+  memory,
+  connections,
+];
 
 const FULL = { rounds: 3, warmUpMs: 1_500, measureMs: 1_500 };
 const QUICK = { rounds: 1, warmUpMs: 500, measureMs: 500 };
@@ -46,7 +61,7 @@ Options:
   --profile DIR servers that run on Node leave CPU profiles there
   --json        one JSON document instead of tables
 
-Needs Linux. NATS and Redis are taken from the PATH (Debian: nats-server, redis-server).
+Needs Linux, and for the peers and backends their programs (Debian: nats-server, redis-server, postgresql, mariadb-server).
 `;
 
 async function main(): Promise<number> {

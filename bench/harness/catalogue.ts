@@ -24,6 +24,17 @@ function agentbus(name: string, storage: (folder: string) => string): ServerSpec
   };
 }
 
+/** The same on a server that nodes share. */
+function agentbusOn(backend: NonNullable<ServerSpec["backend"]>, nodes = 1): ServerSpec {
+  const name = `agentbus ${backend}${nodes === 1 ? "" : `, ${nodes} nodes`}`;
+  const command: ServerSpec["command"] = (port, _folder, backendUrl) => [
+    process.execPath,
+    fromRoot("bin/agentbus.js"),
+    ...["serve", "--port", String(port), "--node-id", `node-${port}`, "--storage", backendUrl],
+  ];
+  return { name, dialect: "grpc", backend, nodes, command };
+}
+
 function reference(name: string, dialect: Dialect, file: string, ...args: readonly string[]): ServerSpec {
   return {
     name,
@@ -72,5 +83,16 @@ export const SERVERS = {
     command: (port, folder) => ["nats-server", "-a", "127.0.0.1", "-p", String(port), "-js", "-sd", folder],
   },
   redis: redis("Redis pub/sub", "--appendonly", "no"),
+  agentbusRedis: agentbusOn("redis"),
+  agentbusPostgres: agentbusOn("postgres"),
+  agentbusMariadb: agentbusOn("mariadb"),
+  twoNodesRedis: agentbusOn("redis", 2),
+  twoNodesPostgres: agentbusOn("postgres", 2),
+  twoNodesMariadb: agentbusOn("mariadb", 2),
+  threeNodesRedis: agentbusOn("redis", 3),
+  threeNodesPostgres: agentbusOn("postgres", 3),
+  threeNodesMariadb: agentbusOn("mariadb", 3),
+  postgresRows: { name: "PostgreSQL rows", dialect: "postgres", backend: "postgres" },
+  mariadbRows: { name: "MariaDB rows", dialect: "mysql", backend: "mariadb" },
   redisAlways: redis("Redis XADD always", "--appendonly", "yes", "--appendfsync", "always"),
 } as const satisfies Record<string, ServerSpec>;

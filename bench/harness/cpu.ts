@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** /proc counts in USER_HZ, which Linux fixes at 100 for user space on every architecture that Node runs on. */
 const MICROSECONDS_PER_TICK = 10_000;
@@ -9,6 +9,28 @@ export function processCpuMicros(pid: number): number {
   // The second field is the command in parentheses and may hold spaces; utime and stime are fields 14 and 15.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) * MICROSECONDS_PER_TICK;
+}
+
+/** The same of a process and of all that it started and that still run: a database may serve each connection by one. */
+export function processTreeCpuMicros(pid: number): number {
+  let micros = processCpuMicros(pid);
+  for (const child of childrenOf(pid)) {
+    try {
+      micros += processTreeCpuMicros(child);
+    } catch {
+      // It ended between being listed and being looked at.
+    }
+  }
+  return micros;
+}
+
+function childrenOf(pid: number): number[] {
+  const children: number[] = [];
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const text = readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").trim();
+    if (text !== "") children.push(...text.split(" ").map(Number));
+  }
+  return children;
 }
 
 /** Resident memory of a process in bytes. */

@@ -3,16 +3,26 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { findPrograms } from "../../scripts/servers/find-programs.ts";
+import { type LaunchedServer, launch } from "../../scripts/servers/launch.ts";
+import { SERVER_KINDS } from "../../scripts/servers/obtain.ts";
 
 /** How a client talks to a server. */
-export type Dialect = "grpc" | "ws" | "nats" | "redis";
+export type Dialect = "grpc" | "ws" | "nats" | "redis" | "postgres" | "mysql";
 
 export interface ServerSpec {
   /** As it stands in the tables. */
   readonly name: string;
   readonly dialect: Dialect;
-  /** The command, given a free port and an empty folder that is removed when the server has stopped. */
-  command(port: number, folder: string): readonly string[];
+  /**
+   * The command, given a free port, an empty folder that is removed when the server has stopped, and the backend's URL.
+   * Unset: the backend itself is the server.
+   */
+  readonly command?: (port: number, folder: string, backendUrl: string) => readonly string[];
+  /** What it keeps its messages on; started for it alone, with everything on disk before it is acknowledged. */
+  readonly backend?: "redis" | "postgres" | "mariadb";
+  /** How many processes of it run on the same backend. Default: 1. */
+  readonly nodes?: number;
   /** Files to put into the folder first. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -20,8 +30,13 @@ export interface ServerSpec {
 export interface RunningServer {
   readonly spec: ServerSpec;
   readonly port: number;
-  /** The process whose CPU and memory count. */
+  /** Of every node; the first is `port`. */
+  readonly ports: readonly [number, ...number[]];
+  readonly url: string;
+  /** The process whose memory counts: the first node. */
   readonly pid: number;
+  /** The processes whose CPU counts. */
+  readonly pids: readonly number[];
   /** Asks the process to collect garbage, where it was started to listen to that. */
   signal(signal: NodeJS.Signals): void;
   stop(): Promise<void>;
@@ -37,10 +52,50 @@ const KEPT_OUTPUT_BYTES = 4_000;
  * `profileFolder` a server that runs on Node leaves a CPU profile there when it stops.
  */
 export async function startServer(spec: ServerSpec, profileFolder?: string): Promise<RunningServer> {
+  const backend = spec.backend === undefined ? undefined : await startBackend(spec.backend);
+  const started: Started[] = [];
+  const stop = async () => {
+    await Promise.all(started.map((node) => node.stop()));
+    await backend?.stop();
+  };
+  try {
+    const nodes = spec.command === undefined ? 0 : (spec.nodes ?? 1);
+    for (let i = 0; i < nodes; i++) started.push(await startProgram(spec, backend?.url ?? "", profileFolder));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const [first = backend!, ...others] = started;
+  return {
+    spec,
+    port: first.port,
+    ports: [first.port, ...others.map(({ port }) => port)],
+    url: backend?.url ?? "",
+    pid: first.pid,
+    pids: [...started.map(({ pid }) => pid), ...(backend === undefined ? [] : [backend.pid])],
+    signal: (signal) => process.kill(first.pid, signal),
+    stop,
+  };
+}
+
+interface Started {
+  readonly port: number;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+async function startBackend(name: NonNullable<ServerSpec["backend"]>): Promise<LaunchedServer> {
+  const kind = SERVER_KINDS[name];
+  const programs = findPrograms(kind);
+  if (programs === undefined) throw new Error(`${name} is not on this machine (Debian: ${kind.aptPackage})`);
+  return await launch(kind, programs, true);
+}
+
+async function startProgram(spec: ServerSpec, backendUrl: string, profileFolder: string | undefined): Promise<Started> {
   const folder = await mkdtemp(join(tmpdir(), "agentbus-bench-"));
   for (const [name, text] of Object.entries(spec.files ?? {})) await writeFile(join(folder, name), text);
   const port = await freePort();
-  const [program, ...args] = spec.command(port, folder);
+  const [program, ...args] = spec.command!(port, folder, backendUrl);
   if (profileFolder !== undefined && program === process.execPath) {
     args.unshift("--cpu-prof", "--cpu-prof-dir", profileFolder);
   }
@@ -59,11 +114,22 @@ export async function startServer(spec: ServerSpec, profileFolder?: string): Pro
   try {
     await spawned(child, program!);
     await accepting(child, port);
+    if (spec.backend !== undefined) await ready(child, port);
   } catch (cause) {
     await stop();
     throw new Error(`${spec.name} did not start: ${[program, ...args].join(" ")}\n${output()}`, { cause });
   }
-  return { spec, port, pid: child.pid!, signal: (signal) => child.kill(signal), stop };
+  return { port, pid: child.pid!, stop };
+}
+
+/** A node on a backend accepts connections before it has opened that, and says when it has. */
+async function ready(child: ChildProcess, port: number): Promise<void> {
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  while (!(await fetch(`http://127.0.0.1:${port}/ready`)).ok) {
+    if (child.exitCode !== null) throw new Error(`it ended with code ${child.exitCode}`);
+    if (Date.now() > deadline) throw new Error(`it is not ready after ${START_TIMEOUT_MS} ms`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
 }
 
 function spawned(child: ChildProcess, program: string): Promise<void> {

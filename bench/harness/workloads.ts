@@ -5,7 +5,7 @@ import { checkGoal, type GoalResult, type Row, type RunOptions } from "./report.
 import { type ServerSpec, startServer } from "./server-process.ts";
 import { median } from "./statistics.ts";
 
-type Filled = "dialect" | "port" | "serverPid" | "channel" | "warmUpMs" | "measureMs";
+type Filled = "dialect" | "port" | "ports" | "url" | "serverPids" | "channel" | "warmUpMs" | "measureMs";
 
 /** What a client does, without what depends on the server and on how the bench was started. */
 export type JobShape = Omit<FanoutJob, Filled> | Omit<PublishJob, Filled> | Omit<LatencyJob, Filled>;
@@ -80,8 +80,9 @@ async function measureOnce(spec: ServerSpec, shape: JobShape, options: RunOption
   try {
     const { warmUpMs, measureMs } = options;
     const { dialect } = spec;
-    const { port, pid } = server;
-    const job = { ...shape, dialect, port, serverPid: pid, channel: CHANNEL, warmUpMs, measureMs } as Job;
+    const { ports, url, pids: serverPids } = server;
+    const [port] = ports;
+    const job = { ...shape, dialect, port, ports, url, serverPids, channel: CHANNEL, warmUpMs, measureMs } as Job;
     return await runJob<Job, Measurement>(job);
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause);

@@ -74,7 +74,7 @@ async function openSubscriber(
 ): Promise<void> {
   switch (job.dialect) {
     case "grpc": {
-      const connection = await Http2Connection.open(job.port);
+      const connection = await Http2Connection.open(job.ports[index % job.ports.length]!);
       const agentId = `bench-subscriber-${index}`;
       if (!job.check) return subscribe(connection, agentId, job.channel, onDeliveries, onProblem);
       let next = 0;
@@ -94,6 +94,9 @@ async function openSubscriber(
       return;
     case "redis":
       await subscribeRedis(job.port, job.channel, onDeliveries, onProblem);
+      return;
+    default:
+      throw new Error(`nothing fans out over ${job.dialect}`);
   }
 }
 
@@ -125,6 +128,8 @@ async function openPublisher(
       const publisher = await openRedisPublisher(job.port, job.channel, job.batch, onProblem);
       return { send: () => writeNow(publisher, () => publisher.send()), answers: false };
     }
+    default:
+      throw new Error(`nothing fans out over ${job.dialect}`);
   }
 }
 

@@ -3,8 +3,12 @@ import type { Dialect } from "../harness/server-process.ts";
 interface JobBase {
   readonly dialect: Dialect;
   readonly port: number;
-  /** Whose CPU is counted as the server's. */
-  readonly serverPid: number;
+  /** Of all nodes, where there are several: clients are spread over them. */
+  readonly ports: readonly number[];
+  /** Where it is reached, for dialects that need more than a port. */
+  readonly url: string;
+  /** Whose CPU is counted as the server's: with what they started, and with the storage behind them. */
+  readonly serverPids: readonly number[];
   readonly channel: string;
   readonly warmUpMs: number;
   readonly measureMs: number;
@@ -33,6 +37,8 @@ export interface PublishJob extends JobBase {
   readonly batch: number;
   /** Requests in flight on each connection. */
   readonly inFlight: number;
+  /** Each connection publishes to a channel of its own. Default: all to one. */
+  readonly ownChannels?: boolean;
 }
 
 /** A publisher at a steady rate; how long each message takes to each subscriber. */

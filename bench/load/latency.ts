@@ -12,7 +12,10 @@ const DRAIN_TIMEOUT_MS = 20_000;
 const TICK_MS = 1;
 const DATA_FIELD = 7;
 
-/** Publishes at a steady rate, one message a request, and takes the time to each subscriber. */
+/**
+ * Publishes at a steady rate, one message a request, and takes the time to each subscriber. Where there are several nodes,
+ * subscribers are on the first and the publisher is on the last.
+ */
 export async function runLatency(job: LatencyJob, onProblem: (problem: string) => void): Promise<Measurement> {
   const latencies = new LatencyRecorder(sharedClockMs);
   let delivered = 0;
@@ -78,7 +81,7 @@ async function openPublisher(job: LatencyJob, onProblem: (problem: string) => vo
       socket.write(encodeClientFrame(request));
     };
   }
-  const connection = await Http2Connection.open(job.port);
+  const connection = await Http2Connection.open(job.ports.at(-1)!);
   const options = { channel: job.channel, batch: 1, stamp: true };
   const publisher = StreamPublisher.open(connection, options, () => {}, onProblem);
   return () => publisher.send();

@@ -3,6 +3,7 @@ import { encodePublishRequest, frameGrpc, PATH } from "../clients/bus-requests.t
 import { Http2Connection } from "../clients/http2-connection.ts";
 import { openJetStreamPublisher } from "../clients/nats.ts";
 import { openXaddPublisher, streamLength } from "../clients/redis.ts";
+import { openRows } from "../clients/rows.ts";
 import type { Measurement, PublishJob } from "./job.ts";
 import { LatencyRecorder } from "./latency-recorder.ts";
 import { measure, settled } from "./sampling.ts";
@@ -48,6 +49,7 @@ function start(
   if (job.mode === "unary") return startUnary(job, index, flow, latencies, onProblem);
   if (job.dialect === "nats") return startJetStream(job, flow, onProblem);
   if (job.dialect === "redis") return startXadd(job, flow, onProblem);
+  if (job.dialect === "postgres" || job.dialect === "mysql") return startRows(job, flow, onProblem);
   return startStream(job, index, flow, onProblem);
 }
 
@@ -87,12 +89,13 @@ async function startUnary(
 }
 
 async function startStream(job: PublishJob, index: number, flow: Flow, onProblem: OnProblem): Promise<void> {
-  const connection = await Http2Connection.open(job.port);
+  const connection = await Http2Connection.open(job.ports[index % job.ports.length]!);
   const onAnswer = () => {
     flow.acknowledged += job.batch;
     if (flow.running) send();
   };
-  const options = { channel: job.channel, batch: job.batch, agentId: agentOf(index) };
+  const channel = job.ownChannels ? `${job.channel}-${index}` : job.channel;
+  const options = { channel, batch: job.batch, agentId: agentOf(index) };
   const publisher = StreamPublisher.open(connection, options, onAnswer, onProblem);
   const send = () => {
     flow.sent += job.batch;
@@ -121,6 +124,20 @@ async function startXadd(job: PublishJob, flow: Flow, onProblem: OnProblem): Pro
   );
   flow.stored = () => streamLength(job.port, job.channel);
   for (let i = 0; i < job.inFlight; i++, flow.sent++) publisher.send();
+}
+
+/** One row an insert, each its own transaction: what somebody writes who puts messages into a table. */
+async function startRows(job: PublishJob, flow: Flow, onProblem: OnProblem): Promise<void> {
+  const rows = await openRows(job.dialect as "postgres" | "mysql", job.url, job.channel);
+  flow.stored = () => rows.stored();
+  const insert = async (): Promise<void> => {
+    while (flow.running) {
+      flow.sent++;
+      await rows.insert();
+      flow.acknowledged++;
+    }
+  };
+  for (let i = 0; i < job.inFlight; i++) insert().catch((error: unknown) => onProblem(`an insert failed: ${error}`));
 }
 
 /** One new message for each that was acknowledged. */

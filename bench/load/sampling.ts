@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { coresBusy, type MachineSample, machineSample, ownCpuMicros, processCpuMicros } from "../harness/cpu.ts";
+import { coresBusy, type MachineSample, machineSample, ownCpuMicros, processTreeCpuMicros } from "../harness/cpu.ts";
 import type { Measurement } from "./job.ts";
 
 interface Sample {
@@ -13,7 +13,7 @@ interface Sample {
 
 /** Lets the load run warm, then takes rate and CPU of both sides over the measured time. */
 export async function measure(
-  job: { readonly serverPid: number; readonly warmUpMs: number; readonly measureMs: number },
+  job: { readonly serverPids: readonly number[]; readonly warmUpMs: number; readonly measureMs: number },
   operations: () => number,
   onStart: () => void = () => {},
 ): Promise<Measurement> {
@@ -21,7 +21,7 @@ export async function measure(
     at: performance.now(),
     operations: operations(),
     client: ownCpuMicros(),
-    server: processCpuMicros(job.serverPid),
+    server: job.serverPids.reduce((sum, pid) => sum + processTreeCpuMicros(pid), 0),
     machine: machineSample(),
   });
   await delay(job.warmUpMs);

@@ -62,7 +62,7 @@ async function measureCase(streams: number, connectionCount: number, options: Ru
     await holders.all({ kind: "record" });
     calls.record();
     const measurement = await measure(
-      { serverPid: server.pid, warmUpMs: 0, measureMs: options.quick ? QUICK_MS : FULL_MS },
+      { serverPids: [server.pid], warmUpMs: 0, measureMs: options.quick ? QUICK_MS : FULL_MS },
       () => 0,
     );
     const rssMiB = processRssBytes(server.pid) / MEBIBYTE;
