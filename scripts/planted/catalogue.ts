@@ -21,6 +21,13 @@ const RESUME = {
   title: "S3-US3.1: what a reader gathers and the gaps it was told are exactly what it may see of the log",
 };
 
+/** The simulation of three nodes with one kind of fault. */
+const simulated = (kind: string) => ({
+  file: "test/simulation/kinds.test.ts",
+  title: `keep every promise: ${kind}`,
+});
+const VIRTUAL_LOG = "test/simulation/virtual-log.ts";
+
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "ack before store",
@@ -40,6 +47,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     caughtBy: [
       { file: "src/bus/publisher.test.ts", title: "is stored before it is answered or shown to anyone" },
       { file: "src/bus/publisher.test.ts", title: "that the store refuses is shown to nobody" },
+      simulated("full"),
     ],
   },
   {
@@ -73,9 +81,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     harm: "what retention took before it was read is passed over in silence",
     patches: [
       {
-        file: SUBSCRIPTION,
-        find: '      if (!skip(cursor.after + 1, state.floor - 1, "RETENTION")) return;\n',
-        replace: "      cursor.after = state.floor - 1;\n",
+        file: "src/bus/store-page.ts",
+        find: '    yield { first: after + 1, last: state.floor - 1, cause: "RETENTION" };\n',
+        replace: "",
       },
     ],
     caughtBy: [
@@ -202,8 +210,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     patches: [
       {
         file: "src/rpc/publish-line.ts",
-        find: "      this.#checkOrder(requestId);\n",
-        replace: "",
+        find: "      this.#checkOrder(requestId);\n      const prepared",
+        replace: "      const prepared",
       },
     ],
     caughtBy: [
@@ -220,8 +228,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     patches: [
       {
         file: "src/bus/subscriptions.ts",
-        find: "      if (this.#deps.rooms.channel(view.name.key)?.incarnation !== view.incarnation) {\n",
-        replace: "      if (this.#deps.rooms === undefined) {\n",
+        find: "      if (found === undefined || this.#deps.rooms.channel(view.name.key)?.incarnation !== view.incarnation) {\n",
+        replace: "      if (found === undefined) {\n",
       },
     ],
     caughtBy: [
@@ -289,6 +297,73 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         title: "S3-SC-005: 100,000 malformed ones are refused, each with the reason of what is wrong with it",
       },
     ],
+  },
+  {
+    name: "epoch kept after a rollback",
+    harm: "a storage that lost its end issues the same positions again: readers miss the messages that took their place",
+    patches: [
+      {
+        file: VIRTUAL_LOG,
+        find: "    if (life === this.#world.life()) return { links };\n",
+        replace: "    if (life >= 0) return { links };\n",
+      },
+    ],
+    caughtBy: [simulated("fail-overs")],
+  },
+  {
+    name: "no dedup over nodes",
+    harm: "a publish that is repeated over another node is stored twice",
+    patches: [
+      {
+        file: "test/simulation/virtual-storage.ts",
+        find: "    return this.#call(() => batches.map((batch) => backend.append(batch)));\n",
+        replace: `    const own = (key: string) => key && this.#options.party.name + key;
+    return this.#call(() =>
+      batches.map((batch) => {
+        const records = batch.records.map((record) => ({ ...record, idempotencyKey: own(record.idempotencyKey) }));
+        return backend.append({ ...batch, records });
+      }),
+    );
+`,
+      },
+    ],
+    caughtBy: [simulated("lost-answers")],
+  },
+  {
+    name: "stale routing on another node",
+    harm: "a node that has not heard of a change goes on routing by the old configuration behind the answered position",
+    patches: [
+      {
+        file: VIRTUAL_LOG,
+        find: '    if (batch.version < this.#head.version) return { kind: "stale", version: this.#head.version };\n',
+        replace: "",
+      },
+    ],
+    caughtBy: [simulated("pauses")],
+  },
+  {
+    name: "doorbell-only delivery",
+    harm: "a message whose ring was lost is read when the next one comes, or never",
+    patches: [
+      {
+        file: "src/bus/end-poll.ts",
+        find: "    this.#stop = options.clock.every(POLL_MS, () => void this.#poll(false));\n",
+        replace: "    this.#stop = () => {};\n",
+      },
+    ],
+    caughtBy: [simulated("rings")],
+  },
+  {
+    name: "lost notifications not told",
+    harm: "after an outage a node knows old rooms, members and agents until its rare look at everything",
+    patches: [
+      {
+        file: "test/simulation/virtual-storage.ts",
+        find: '      for (const listener of [...this.#rings]) listener({ topic: "missed" });\n',
+        replace: "",
+      },
+    ],
+    caughtBy: [simulated("outages")],
   },
 ];
 

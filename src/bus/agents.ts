@@ -6,22 +6,34 @@ import type { Logger } from "../core/logger.ts";
 import { checkAgentId, quote } from "../core/names.ts";
 import { AgentIndex, hasLabel, type StoredAgent, sameProfile } from "./agent-index.ts";
 import type { DirectoryReplica, RecordChange } from "./directory-replica.ts";
+import type { Disconnects } from "./disconnects.ts";
 import { Listeners } from "./listeners.ts";
-import { Presence } from "./presence.ts";
 import { agentKey } from "./record-keys.ts";
 import type { AgentEvent, AgentQuery, Agents, AgentView } from "./registry.ts";
+import { SharedPresence } from "./shared-presence.ts";
 
 /** Agents and their presence as this node knows them; `apply` keeps it so, and tells whoever listens. */
 export class AgentState {
   readonly index = new AgentIndex();
-  readonly presence: Presence;
+  readonly presence: SharedPresence;
   readonly changes: Listeners<AgentEvent>;
-  /** Agents that came or went since it was written down. */
+  /** Agents that came to this node or left it since it was written down. */
   readonly unwritten = new Set<string>();
 
-  constructor(options: { readonly clock: Clock; readonly log: Logger; readonly leaseMs: number }) {
+  constructor(options: {
+    readonly clock: Clock;
+    readonly log: Logger;
+    readonly leaseMs: number;
+    readonly storeNow: () => number;
+  }) {
     this.changes = new Listeners(options.log);
-    this.presence = new Presence({ ...options, onState: (agentId) => this.#onState(agentId) });
+    this.presence = new SharedPresence({
+      ...options,
+      onState: (agentId) => this.#onState(agentId),
+      onLocal: (agentId) => {
+        if (this.index.get(agentId) !== undefined) this.unwritten.add(agentId);
+      },
+    });
   }
 
   apply(change: RecordChange): void {
@@ -33,9 +45,7 @@ export class AgentState {
 
   #onState(agentId: string): void {
     const agent = this.index.get(agentId);
-    if (agent === undefined) return;
-    this.unwritten.add(agentId);
-    this.changes.tell({ kind: "STATE", agent });
+    if (agent !== undefined) this.changes.tell({ kind: "STATE", agent });
   }
 }
 
@@ -46,12 +56,16 @@ export interface AgentsOptions {
   readonly clock: Clock;
   /** Other nodes write to the same storage: who is not known here may be known all the same. */
   readonly shared: boolean;
+  /** Reaches the agent's streams on other nodes; undefined: there are none. */
+  readonly elsewhere: Pick<Disconnects, "ask" | "hasOthers"> | undefined;
+  readonly log: Logger;
   /** Takes away what belonged to an agent that is gone. */
   readonly forget: (agentId: string) => Promise<void>;
 }
 
 /** Opens agents over a loaded replica. */
-export function createAgents({ options, replica, state, clock, shared, forget }: AgentsOptions): Agents {
+export function createAgents(deps: AgentsOptions): Agents {
+  const { options, replica, state, clock, shared, elsewhere, log, forget } = deps;
   const { index, presence } = state;
   const { limits } = options;
   const registering = new Map<string, Promise<AgentView>>();
@@ -144,6 +158,14 @@ export function createAgents({ options, replica, state, clock, shared, forget }:
       if ((await find(agentId)) === undefined) throw agentNotFound(agentId);
       // The record first: from then on nobody finds the agent, and nothing new comes to be for it.
       await replica.remove(agentKey(agentId));
+      try {
+        await elsewhere?.ask(agentId);
+      } catch (error) {
+        log.warn(
+          { err: error, agentId },
+          "other nodes end the streams of a deleted agent when they see that it is gone",
+        );
+      }
       await forget(agentId);
     },
     list: (query) => list(state, query),
@@ -167,11 +189,22 @@ export function createAgents({ options, replica, state, clock, shared, forget }:
       require(agentId);
       return presence.openStream(agentId, end);
     },
-    disconnect: (agentId) => presence.disconnect(agentId),
+    async disconnect(agentId) {
+      const here = presence.disconnect(agentId);
+      if (elsewhere?.hasOthers !== true) return here;
+      const there = await elsewhere.ask(agentId);
+      await presence.endLingering(agentId);
+      await presence.recheck(agentId);
+      return here + there;
+    },
     touch(agentId) {
       if (index.get(agentId) !== undefined) presence.touch(agentId);
     },
-    connectedAtMs: (agentId) => presence.connectedAtMs(agentId) || (index.get(agentId)?.record.connectedAtMs ?? 0),
+    connectedAtMs(agentId) {
+      const here = presence.connectedAtMs(agentId);
+      if (presence.state(agentId) !== "OFFLINE") return here;
+      return Math.max(here, index.get(agentId)?.record.connectedAtMs ?? 0);
+    },
     lastActivityAtMs: (agentId) => lastActivityAtMs(state, agentId),
     subscriptions: (agentId) => presence.subscriptions(agentId),
   };

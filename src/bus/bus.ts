@@ -6,11 +6,13 @@ import type { Meters } from "../core/meters.ts";
 import type { RoutingRegistry } from "../routing/routing-registry.ts";
 import type { StorageAdapter } from "../storage/storage-adapter.ts";
 import { createRegistry } from "./create-registry.ts";
+import { EpochRenewals } from "./epoch-renewals.ts";
 import { Fetcher } from "./fetcher.ts";
 import { Hub } from "./hub.ts";
 import { Publisher } from "./publisher.ts";
-import type { Agents, Rooms } from "./registry.ts";
+import type { Agents, Nodes, Rooms } from "./registry.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import { VolatileRelay } from "./volatile-relay.ts";
 
 export interface BusDependencies {
   readonly options: BusOptions;
@@ -35,6 +37,7 @@ export interface Bus {
   readonly routing: RoutingRegistry;
   readonly rooms: Rooms;
   readonly agents: Agents;
+  readonly nodes: Nodes;
   readonly publisher: Publisher;
   readonly subscriptions: Subscriptions;
   readonly fetcher: Fetcher;
@@ -45,12 +48,24 @@ export interface Bus {
 export async function createBus(deps: BusDependencies): Promise<Bus> {
   const { options, storage, volatileStorage, codec, routing, clock, random, logger, meters } = deps;
   const durable = storage.capabilities.durable;
+  const { relay: carrier } = storage;
+  // A node that has VOLATILE channels for itself alone tells the other nodes what comes in.
+  const relay =
+    carrier && volatileStorage.log !== storage.log
+      ? new VolatileRelay({
+          log: volatileStorage.log,
+          relay: carrier,
+          origin: random.uuid(clock.now()),
+          clock,
+          logger,
+          meters,
+        })
+      : undefined;
   const registry = await createRegistry({
     options,
-    directory: storage.directory,
-    doorbell: storage.doorbell,
+    storage,
     logs: {
-      volatile: volatileStorage.log,
+      volatile: relay?.log ?? volatileStorage.log,
       ...(durable ? { durable: storage.log } : {}),
       capabilities: storage.capabilities,
     },
@@ -60,8 +75,19 @@ export async function createBus(deps: BusDependencies): Promise<Bus> {
     log: logger,
     meters,
   });
-  const { rooms, agents } = registry;
-  const hub = new Hub({ codec, clock, doorbell: storage.doorbell, options, logger });
+  const { rooms, agents, nodes, exclusiveNames } = registry;
+  const renewals = new EpochRenewals(clock);
+  const hub = new Hub({
+    codec,
+    clock,
+    doorbell: storage.doorbell,
+    options,
+    logger,
+    renewals,
+    sharedLog: storage.capabilities.shared ? storage.log : undefined,
+    ensureLog: (view) => rooms.ensureLog(view),
+  });
+  relay?.start(rooms, hub);
   const publisher = new Publisher({
     rooms,
     agents,
@@ -74,7 +100,18 @@ export async function createBus(deps: BusDependencies): Promise<Bus> {
     logger,
     reached: ({ log }) => (durable && log === storage.log ? storage.capabilities.durability : "VOLATILE"),
   });
-  const subscriptions = new Subscriptions({ hub, rooms, agents, codec, clock, options, meters, logger });
+  const subscriptions = new Subscriptions({
+    hub,
+    renewals,
+    rooms,
+    agents,
+    exclusiveNames,
+    codec,
+    clock,
+    options,
+    meters,
+    logger,
+  });
   const fetcher = new Fetcher({ hub, rooms, codec, clock, options });
   meters.gauge("tail_bytes", "Bytes of recent messages kept ready for live readers.", () => hub.bytes);
   meters.gauge("backpressure_active", "1 while publishes wait for the storage in more than a full queue's half.", () =>
@@ -89,11 +126,13 @@ export async function createBus(deps: BusDependencies): Promise<Bus> {
     routing,
     rooms,
     agents,
+    nodes,
     publisher,
     subscriptions,
     fetcher,
     async close() {
       subscriptions.close();
+      relay?.close();
       hub.close();
       await registry.close();
     },

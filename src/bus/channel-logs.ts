@@ -1,7 +1,9 @@
+import { isBusError } from "../core/errors.ts";
 import type { ChannelRecord } from "../core/room.ts";
 import type { DirectoryRecord } from "../storage/directory.ts";
 import { mapBounded } from "./bounded.ts";
 import type { DirectoryReplica } from "./directory-replica.ts";
+import type { Logs } from "./durability.ts";
 import { channelKey } from "./record-keys.ts";
 import type { ChannelView } from "./registry.ts";
 
@@ -11,11 +13,19 @@ import type { ChannelView } from "./registry.ts";
  */
 export class ChannelLogs {
   readonly #replica: DirectoryReplica;
+  readonly #logs: Logs;
   /** Incarnations whose log was seen. */
   readonly #ready = new Set<string>();
 
-  constructor(replica: DirectoryReplica) {
+  constructor(replica: DirectoryReplica, logs: Logs) {
     this.#replica = replica;
+    this.#logs = logs;
+  }
+
+  /** Whether the channel's log is this node's alone: no other node reads it or writes to it. */
+  isLocal({ log }: ChannelView): boolean {
+    const { volatile, durable, capabilities } = this.#logs;
+    return log === volatile && (durable === undefined ? !capabilities.shared : durable !== volatile);
   }
 
   isReady(view: ChannelView): boolean {
@@ -30,14 +40,22 @@ export class ChannelLogs {
 
   /**
    * Makes the log when it is missing. False: the directory knows another incarnation, or none. To create a log replaces
-   * the log of another incarnation, so the directory is asked once more before.
+   * the log of another incarnation, so the directory is asked once more before; not for a log of this node alone, which
+   * must work while the directory is away.
    */
   async ensure(view: ChannelView): Promise<boolean> {
     const state = await view.log.state(view.name);
     if (state?.incarnation !== view.incarnation) {
-      const record = await this.#replica.refresh(channelKey(view.name));
-      if (incarnationOf(record) !== view.incarnation) return false;
-      await view.log.create(view.name, view.incarnation, view.version);
+      if (!this.isLocal(view)) {
+        const record = await this.#replica.refresh(channelKey(view.name));
+        if (incarnationOf(record) !== view.incarnation) return false;
+      }
+      try {
+        await view.log.create(view.name, view.incarnation, view.version);
+      } catch (error) {
+        if (isBusError(error, "CHANNEL_DELETED")) return false; // created anew meanwhile
+        throw error;
+      }
     }
     this.#ready.add(view.incarnation);
     return true;
@@ -53,9 +71,11 @@ export class ChannelLogs {
     await view.log.delete(view.name, view.incarnation);
   }
 
-  /** The channel is gone, whoever deleted it. */
-  forget(incarnation: string): void {
-    this.#ready.delete(incarnation);
+  /** The channel is gone, whoever deleted it. The log of this node alone goes with it; a shared one is the deleter's. */
+  forget(view: ChannelView): void {
+    this.#ready.delete(view.incarnation);
+    // Never fails: a log of one node is in its memory.
+    if (this.isLocal(view)) void view.log.delete(view.name, view.incarnation);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { LogExtent } from "../core/epoch-chain.ts";
 import type { LogEntry } from "../core/message.ts";
 import type { MessageCodec } from "../core/message-codec.ts";
 import { formatPosition } from "../core/position.ts";
@@ -16,9 +17,11 @@ export interface TailRange {
   readonly expiresAtMs: number;
 }
 
-/** Told when the tail has grown, or when nothing will come any more. */
 export interface TailListener {
+  /** The tail has grown, or nothing will come any more. */
   wake(): void;
+  /** The log lost its end: what came behind `agreed` is void, and its numbers are issued anew. `wake` follows. */
+  rewound?(agreed: number, log: LogExtent): void;
 }
 
 /** So many different ranges are kept finished at the same time; readers that stand apart get their own. */
@@ -39,6 +42,8 @@ export class ChannelTail {
   gone = false;
   /** Whether anything came since somebody asked last. */
   active = false;
+  /** How often the log lost its end: what was asked of it before may be void. */
+  rewinds = 0;
   readonly #codec: MessageCodec;
   readonly #maxFrameBytes: number;
   #entries: LogEntry[] = [];
@@ -61,6 +66,14 @@ export class ChannelTail {
     this.clear();
     this.head = head;
     this.#first = head + 1;
+  }
+
+  /** The log is this one now: it has what it had up to `agreed`, and other messages behind it. */
+  rewind(agreed: number, log: LogExtent): void {
+    this.head = log.head;
+    this.clear();
+    this.rewinds++;
+    for (const listener of [...this.listeners]) listener.rewound?.(agreed, log);
   }
 
   /** Adds entries that follow the head. */

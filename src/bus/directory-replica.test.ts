@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { setImmediate as immediate } from "node:timers/promises";
 import { afterEach, describe, it } from "vitest";
+import { linkNode } from "../../test/support/node-link.ts";
 import { createBackend, recordingLogger } from "../../test/support/registry-fixture.ts";
 import { waitUntil } from "../../test/support/wait.ts";
 import { BusError, isBusError } from "../core/errors.ts";
@@ -98,6 +99,74 @@ describe("the directory's replica", () => {
     await waitUntil(() => b.n() === 1 && b.replica.get(key("old")) === undefined);
   });
 
+  it("looks at everything at once when rings may have been lost, and again until it could be read", async () => {
+    const backend = createBackend("shared");
+    const { link, directory, doorbell } = linkNode({ ...backend.storage, clock: backend.clock });
+    const [a, b] = [await node(backend), await node(backend, { directory, doorbell })];
+    link.cut();
+    await a.count();
+    doorbell.ring({ topic: "missed" });
+    link.mend();
+    await waitUntil(() => b.n() === 1);
+    link.stop();
+    await a.count();
+    link.cut();
+    link.resume(); // hears that it missed rings, and cannot look
+    await immediate();
+    assert.equal(b.n(), 1);
+    link.mend();
+    backend.clock.advance(1_000);
+    await waitUntil(() => b.n() === 2);
+  });
+
+  // When the second look fell due while the first one still ran, no look was ever tried again after it.
+  it("looks again after each failure, also when a look was running as the last retry fell due", async () => {
+    const backend = createBackend("shared");
+    const { link, directory, doorbell } = linkNode({ ...backend.storage, clock: backend.clock });
+    let held: Promise<void> | undefined;
+    const slow: Directory = {
+      ...directory,
+      async list(request) {
+        await held;
+        return directory.list(request);
+      },
+    };
+    const [a, b] = [await node(backend), await node(backend, { directory: slow, doorbell })];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    link.failReads(1);
+    await a.count();
+    await immediate();
+    held = promise;
+    doorbell.ring({ topic: "missed" });
+    backend.clock.advance(1_000);
+    resolve();
+    await waitUntil(() => b.n() === 1);
+    await immediate();
+    link.failReads(1);
+    await a.count();
+    await immediate();
+    assert.equal(b.n(), 1);
+    backend.clock.advance(1_000);
+    await waitUntil(() => b.n() === 2);
+  });
+
+  it("makes the records of one parent what the storage has, and asks for no others", async () => {
+    const backend = createBackend("shared");
+    const { link, directory } = linkNode({ ...backend.storage, clock: backend.clock });
+    const { replica } = await node(backend, { directory, doorbell: DEAF });
+    const at = (parent: string, id: string): RecordKey => ({ kind: "thing", parent, id });
+    for (const key of [at("p", "old"), at("other", "old")]) await replica.write(key, () => ({}));
+    await backend.storage.directory.delete(at("p", "old"));
+    await backend.storage.directory.put(at("p", "new"), {});
+    await backend.storage.directory.put(at("other", "new"), {});
+    const before = link.calls.reads;
+    await replica.sync("thing", "p");
+    assert.equal(link.calls.reads - before, 3, "a list, what is new in it, and what is missing in it");
+    const has = [at("p", "old"), at("p", "new"), at("other", "old"), at("other", "new")].map((key) => replica.get(key));
+    assert.deepEqual(has.map(Boolean), [false, true, true, false]);
+    assert.equal(has[1]?.version, 1);
+  });
+
   it("never lets an old answer overwrite a newer one", async () => {
     const backend = createBackend("shared");
     const asked = Promise.withResolvers<void>();
@@ -119,6 +188,26 @@ describe("the directory's replica", () => {
     gate.resolve();
     await Promise.all([read, written]);
     assert.equal(n(), 1);
+  });
+
+  it("tells the other nodes what became of writes and removals whose answers were lost", async () => {
+    const backend = createBackend("shared");
+    const { link, directory, doorbell } = linkNode({ ...backend.storage, clock: backend.clock });
+    const [a, b] = [await node(backend, { directory, doorbell }), await node(backend)];
+    link.loseAnswers(1);
+    await assert.rejects(a.count(), (error) => isBusError(error, "STORAGE_UNAVAILABLE"));
+    await waitUntil(() => b.n() === 1);
+    link.loseAnswers(1);
+    await assert.rejects(a.replica.remove(key("n")), (error) => isBusError(error, "STORAGE_UNAVAILABLE"));
+    await waitUntil(() => a.n() === undefined && b.n() === undefined);
+    // The same again finds that there is nothing left to write: others must hear of it all the same.
+    const same = () => a.replica.write(key("same"), (current) => (current === undefined ? {} : undefined));
+    link.loseAnswers(1);
+    link.failReads(1);
+    await assert.rejects(same(), (error) => isBusError(error, "STORAGE_UNAVAILABLE"));
+    await immediate();
+    assert.equal((await same()).kind, "unchanged");
+    await waitUntil(() => b.replica.get(key("same")));
   });
 
   it("finds out what became of a write whose outcome it does not know", async () => {

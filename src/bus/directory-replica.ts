@@ -3,6 +3,7 @@ import { BusError } from "../core/errors.ts";
 import type { Logger } from "../core/logger.ts";
 import type { Directory, DirectoryRecord, ListRequest, PutOutcome, RecordKey } from "../storage/directory.ts";
 import type { Doorbell } from "../storage/doorbell.ts";
+import { mapBounded } from "./bounded.ts";
 import { Lanes } from "./lanes.ts";
 import { Listeners } from "./listeners.ts";
 import { sameData } from "./same-data.ts";
@@ -12,6 +13,9 @@ const PAGE = 1_000;
 const MAX_ATTEMPTS = 10;
 /** A lost ring is made good after this long; only where several nodes share the storage. */
 const POLL_MS = 30_000;
+const CONCURRENT_REFRESHES = 16;
+/** A poll that failed is tried again after this long. */
+const RETRY_MS = 1_000;
 
 export interface DirectoryReplicaOptions {
   readonly directory: Directory;
@@ -43,11 +47,21 @@ export type WriteOutcome =
  */
 export class DirectoryReplica {
   readonly #options: DirectoryReplicaOptions;
-  readonly #records = new Map<string, Map<string, DirectoryRecord>>();
+  /** By kind, parent and id. */
+  readonly #records = new Map<string, Map<string, Map<string, DirectoryRecord>>>();
   readonly #lanes = new Lanes();
   readonly #changes: Listeners<RecordChange>;
+  /** Records that were written without an answer: other nodes are told once it is known what they are now. */
+  readonly #unrung = new Map<string, RecordKey>();
+  /** Records that rang and are to be read again. */
+  readonly #stale = new Map<string, RecordKey>();
+  #refreshing = 0;
   readonly #stops: Stop[] = [];
-  #polling = false;
+  #polling: Promise<void> | undefined;
+  #pollAgain = false;
+  #failing = false;
+  #stopRetry: Stop | undefined;
+  #closed = false;
 
   private constructor(options: DirectoryReplicaOptions) {
     this.#options = options;
@@ -62,18 +76,23 @@ export class DirectoryReplica {
   ): Promise<DirectoryReplica> {
     const replica = new DirectoryReplica(options);
     replica.#changes.add(listener);
-    await replica.#load();
+    try {
+      await replica.#load();
+    } catch (error) {
+      replica.close();
+      throw error;
+    }
     return replica;
   }
 
   get(key: RecordKey): DirectoryRecord | undefined {
-    return this.#records.get(key.kind)?.get(idOf(key));
+    return this.#records.get(key.kind)?.get(key.parent)?.get(key.id);
   }
 
   /**
    * Read, change, compare and write, again when somebody else was faster: `change` is then called with what they
    * wrote. It answers the new value, undefined to leave the record as it is, or throws. After 10 attempts
-   * CONCURRENT_UPDATE.
+   * CONCURRENT_UPDATE. That nothing is to do is believed only of what the storage has now: this node may be behind.
    */
   write(
     key: RecordKey,
@@ -81,19 +100,27 @@ export class DirectoryReplica {
     maxInParent?: number,
   ): Promise<WriteOutcome> {
     return this.#lanes.run(laneOf(key), async () => {
+      let isFresh = !this.#options.shared;
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         const current = this.get(key);
         const value = change(current);
-        if (value === undefined) return { kind: "unchanged", record: current };
+        if (value === undefined) {
+          if (isFresh) return { kind: "unchanged", record: current };
+          await this.#read(key);
+          isFresh = true;
+          continue;
+        }
         const outcome = await this.#put(key, value, current?.version ?? 0, maxInParent);
         if (outcome.kind === "full") return outcome;
         if (outcome.kind === "stored") {
-          const record = { key, version: outcome.version, value, expiresAtMs: 0 };
+          const { version, expiresAtMs } = outcome;
+          const record = { key, version, value, expiresAtMs };
           this.#apply(key, record);
           this.#ring(key);
           return { kind: "stored", record, created: current === undefined };
         }
-        this.#apply(key, outcome.current);
+        this.#learn(key, outcome.current);
+        isFresh = true;
       }
       throw new BusError("CONCURRENT_UPDATE", `${key.kind} ${nameOf(key)} was changed by others ${MAX_ATTEMPTS} times`);
     });
@@ -102,39 +129,67 @@ export class DirectoryReplica {
   /** Removes a record, when `expectedVersion` is given only at that version. Answers whether it was removed. */
   remove(key: RecordKey, expectedVersion?: number): Promise<boolean> {
     return this.#lanes.run(laneOf(key), async () => {
-      const removed = await this.#options.directory.delete(key, expectedVersion);
+      const removed = await this.#answered(key, () => this.#options.directory.delete(key, expectedVersion));
       if (removed) {
         this.#apply(key, undefined);
         this.#ring(key);
-      } else {
-        this.#apply(key, await this.#options.directory.get(key));
-      }
+      } else await this.#read(key);
       return removed;
     });
   }
 
   /** Reads the record again from the storage. */
   refresh(key: RecordKey): Promise<DirectoryRecord | undefined> {
-    return this.#lanes.run(laneOf(key), async () => {
-      const record = await this.#options.directory.get(key);
-      this.#apply(key, record);
-      return record;
-    });
+    return this.#lanes.run(laneOf(key), () => this.#read(key));
   }
 
-  async #put(key: RecordKey, value: object, expectedVersion: number, maxInParent?: number): Promise<PutOutcome> {
-    try {
-      return await this.#options.directory.put(key, value, {
+  /**
+   * Makes the records of a kind (of one parent, when given) what the storage has. Each that differs is read again in
+   * its lane: the list itself may be overtaken by our writes.
+   */
+  async sync(kind: string, parent?: string): Promise<void> {
+    const kept = this.#records.get(kind) ?? new Map<string, Map<string, DirectoryRecord>>();
+    const missing = new Map<string, RecordKey>();
+    for (const records of parent === undefined ? kept.values() : [kept.get(parent)]) {
+      for (const { key } of records?.values() ?? []) missing.set(laneOf(key), key);
+    }
+    for await (const page of this.#pages(parent === undefined ? { kind } : { kind, parent })) {
+      for (const { key } of page) missing.delete(laneOf(key));
+      const differ = page.filter(({ key, version }) => this.get(key)?.version !== version);
+      await mapBounded(differ, ({ key }) => this.refresh(key));
+    }
+    await mapBounded([...missing.values()], (key) => this.refresh(key));
+  }
+
+  #put(key: RecordKey, value: object, expectedVersion: number, maxInParent?: number): Promise<PutOutcome> {
+    return this.#answered(key, () =>
+      this.#options.directory.put(key, value, {
         expectedVersion,
         ...(maxInParent !== undefined && { maxInParent }),
-      });
+      }),
+    );
+  }
+
+  /** When there is no answer, whether it was done is unknown: it is found out, and told to the other nodes. */
+  async #answered<T>(key: RecordKey, write: () => Promise<T>): Promise<T> {
+    try {
+      return await write();
     } catch (error) {
-      this.#refreshLater(key); // whether it was stored is unknown
+      this.#unrung.set(laneOf(key), key);
+      this.#refreshLater(key);
       throw error;
     }
   }
 
+  async #read(key: RecordKey): Promise<DirectoryRecord | undefined> {
+    const record = await this.#options.directory.get(key);
+    this.#learn(key, record);
+    return record;
+  }
+
   close(): void {
+    this.#closed = true;
+    this.#stopRetry?.();
     for (const stop of this.#stops.splice(0)) stop();
   }
 
@@ -143,8 +198,13 @@ export class DirectoryReplica {
     // What rings while the pages are read may be older in its page than in its ring: read those again at the end.
     const rung = new Map<string, RecordKey>();
     let loaded = false;
+    let missed = false;
     if (shared) {
       const listen = doorbell.listen((ring) => {
+        if (ring.topic === "missed") {
+          missed = true;
+          if (loaded) void this.#poll();
+        }
         if (ring.topic !== "record" || !this.#records.has(ring.key.kind)) return;
         if (loaded) this.#refreshLater(ring.key);
         else rung.set(laneOf(ring.key), ring.key);
@@ -152,64 +212,97 @@ export class DirectoryReplica {
       this.#stops.push(listen);
     }
     for (const kind of kinds) {
-      for await (const record of this.#listAll(kind)) this.#apply(record.key, record);
+      for await (const page of this.#pages({ kind })) for (const record of page) this.#apply(record.key, record);
     }
     loaded = true;
     for (const key of rung.values()) await this.refresh(key);
+    if (missed) await this.#poll();
     if (shared) this.#stops.push(clock.every(POLL_MS, () => void this.#poll()));
   }
 
-  async *#listAll(kind: string): AsyncGenerator<DirectoryRecord> {
-    let request: ListRequest = { kind, limit: PAGE };
+  async *#pages(listed: Pick<ListRequest, "kind" | "parent">): AsyncGenerator<readonly DirectoryRecord[]> {
+    let request: ListRequest = { ...listed, limit: PAGE };
     for (;;) {
       const page = await this.#options.directory.list(request);
-      yield* page;
+      yield page;
       const last = page.at(-1);
       if (last === undefined || page.length < PAGE) return;
       request = { ...request, after: { parent: last.key.parent, id: last.key.id } };
     }
   }
 
-  /** Looks for what no ring told of, and reads it again in its lane: the list itself may be overtaken by our writes. */
-  async #poll(): Promise<void> {
-    if (this.#polling) return;
-    this.#polling = true;
+  /** Looks for what no ring told of. One at a time; who asks meanwhile gets another look behind it. Never fails. */
+  #poll(): Promise<void> {
+    this.#pollAgain = true;
+    this.#polling ??= this.#pollAll().finally(() => {
+      this.#polling = undefined;
+    });
+    return this.#polling;
+  }
+
+  async #pollAll(): Promise<void> {
     try {
-      for (const kind of this.#options.kinds) {
-        const missing = new Map(this.#records.get(kind));
-        for await (const record of this.#listAll(kind)) {
-          missing.delete(idOf(record.key));
-          if (this.get(record.key)?.version !== record.version) await this.refresh(record.key);
-        }
-        for (const { key } of missing.values()) await this.refresh(key);
+      while (this.#pollAgain && !this.#closed) {
+        this.#pollAgain = false;
+        for (const kind of this.#options.kinds) await this.sync(kind);
+        await mapBounded([...this.#unrung.values()], (key) => this.refresh(key));
       }
+      this.#failing = false;
     } catch (error) {
-      this.#options.log.warn(
-        { err: error },
-        "the directory could not be read; this node may know old rooms and agents",
-      );
-    } finally {
-      this.#polling = false;
+      this.#pollSoon(error);
     }
   }
 
+  /** What rings many times before it is read is read once; a thousand rings do not ask a thousand things at once. */
   #refreshLater(key: RecordKey): void {
-    this.refresh(key).catch((error: unknown) => {
-      this.#options.log.warn(
-        { err: error, kind: key.kind },
-        "a changed record could not be read; the next poll reads it",
-      );
+    this.#stale.set(laneOf(key), key);
+    if (this.#refreshing < CONCURRENT_REFRESHES) void this.#refreshStale();
+  }
+
+  async #refreshStale(): Promise<void> {
+    this.#refreshing++;
+    for (const [lane, key] of this.#stale) {
+      this.#stale.delete(lane);
+      try {
+        await this.refresh(key);
+      } catch (error) {
+        this.#pollSoon(error);
+      }
+    }
+    this.#refreshing--;
+  }
+
+  /** Something could not be read: everything is looked at again, until that works. */
+  #pollSoon(error: unknown): void {
+    if (this.#closed) return;
+    const { clock, log } = this.#options;
+    if (!this.#failing) {
+      log.warn({ err: error }, "the directory could not be read; this node may know old rooms and agents");
+    }
+    this.#failing = true;
+    this.#stopRetry ??= clock.after(RETRY_MS, () => {
+      this.#stopRetry = undefined;
+      void this.#poll();
     });
   }
 
+  /** What the storage has now, whoever wrote it. */
+  #learn(key: RecordKey, record: DirectoryRecord | undefined): void {
+    this.#apply(key, record);
+    if (this.#unrung.delete(laneOf(key))) this.#ring(key);
+  }
+
   #apply(key: RecordKey, after: DirectoryRecord | undefined): void {
-    const records = this.#records.get(key.kind);
-    if (records === undefined) throw new Error(`records of kind ${key.kind} are not kept`);
-    const before = records.get(idOf(key));
+    const kept = this.#records.get(key.kind);
+    if (kept === undefined) throw new Error(`records of kind ${key.kind} are not kept`);
+    const records = kept.get(key.parent) ?? new Map<string, DirectoryRecord>();
+    const before = records.get(key.id);
     if (before === after) return;
     if (before !== undefined && before.version === after?.version && sameData(before.value, after.value)) return;
-    if (after === undefined) records.delete(idOf(key));
-    else records.set(idOf(key), after);
+    if (after === undefined) records.delete(key.id);
+    else records.set(key.id, after);
+    if (records.size === 0) kept.delete(key.parent);
+    else kept.set(key.parent, records);
     this.#changes.tell({ key, before, after });
   }
 
@@ -219,12 +312,8 @@ export class DirectoryReplica {
 }
 
 /** Neither parents nor ids contain a line break. */
-function idOf(key: RecordKey): string {
-  return `${key.parent}\n${key.id}`;
-}
-
 function laneOf(key: RecordKey): string {
-  return `${key.kind}\n${idOf(key)}`;
+  return `${key.kind}\n${key.parent}\n${key.id}`;
 }
 
 function nameOf(key: RecordKey): string {

@@ -1,6 +1,6 @@
 import type { BusOptions } from "../core/bus-options.ts";
 import type { Clock } from "../core/clock.ts";
-import { epochAt, type GapRange, placeReader } from "../core/epoch-chain.ts";
+import { compareExtents, epochAt, type GapRange, placeReader } from "../core/epoch-chain.ts";
 import { BusError } from "../core/errors.ts";
 import { compileFilter, type EntryTest, type Filter } from "../core/filter.ts";
 import { type Facets, type LogEntry, maySee } from "../core/message.ts";
@@ -10,6 +10,7 @@ import { formatPosition, type Position, parsePosition } from "../core/position.t
 import type { LogState, ReadResult } from "../storage/message-log.ts";
 import type { Hub } from "./hub.ts";
 import type { ChannelView, Rooms } from "./registry.ts";
+import { holesOf } from "./store-page.ts";
 
 export type FetchStart =
   | { readonly kind: "end" }
@@ -74,10 +75,12 @@ export class Fetcher {
     const deadlineMs = this.#deps.clock.monotonic() + input.waitMs;
     while (outcome.sealed.length === 0 && outcome.caughtUp && outcome.gaps.length === 0 && !input.backward) {
       const leftMs = deadlineMs - this.#deps.clock.monotonic();
-      const from = parsePosition(outcome.position).sequence;
-      if (leftMs <= 0 || signal.aborted || !(await this.#grown(view, from, leftMs, signal))) break;
+      const { epoch, sequence } = parsePosition(outcome.position);
+      if (leftMs <= 0 || signal.aborted || !(await this.#grown(view, sequence, leftMs, signal))) break;
       const state = await this.#state(view);
-      outcome = await this.#scan(view, input, { from, gap: undefined, state });
+      // Placed again: the log may have lost its end while nothing came.
+      const { after, gap } = placeReader(state, epoch, sequence);
+      outcome = await this.#scan(view, input, { from: after, gap, state });
     }
     return outcome;
   }
@@ -125,16 +128,14 @@ export class Fetcher {
   async #ready(view: ChannelView): Promise<ChannelView> {
     const state = await view.log.state(view.name);
     if (state?.incarnation === view.incarnation) return view;
-    const reloaded = await this.#deps.rooms.reload(view.name);
-    if (reloaded === undefined) throw new BusError("CHANNEL_NOT_FOUND", `there is no channel ${view.name.key}`);
-    return reloaded;
+    const ensured = await this.#deps.rooms.ensureLog(view);
+    if (ensured === undefined) throw new BusError("CHANNEL_NOT_FOUND", `there is no channel ${view.name.key}`);
+    return ensured;
   }
 
   async #state(view: ChannelView): Promise<LogState> {
     const state = await view.log.state(view.name);
-    if (state === undefined || state.incarnation !== view.incarnation) {
-      throw new BusError("CHANNEL_DELETED", `${view.name.key} was deleted meanwhile`);
-    }
+    if (state?.incarnation !== view.incarnation) throw deleted(view);
     return state;
   }
 
@@ -196,7 +197,17 @@ export class Fetcher {
         maxEntries: Math.min(READ_ENTRIES, Math.max(input.maxMessages, 100)),
         maxBytes: responseBytes,
       });
-      state = result.state ?? state;
+      if (result.state?.incarnation !== view.incarnation) throw deleted(view);
+      const { agreed, kind } = compareExtents(state, result.state);
+      state = result.state;
+      if (kind !== "grown" && from > (backward ? agreed + 1 : agreed)) {
+        // The log lost its end between two reads: what was found of it stays, and reading goes on with what is there.
+        if (!backward) {
+          gaps.push({ name: view.name, first: agreed + 1, last: Math.max(from, state.floor - 1), cause: "NEW_EPOCH" });
+        }
+        from = backward ? agreed + 1 : Math.max(agreed, state.floor - 1);
+        continue;
+      }
       if (!backward && state.floor > from + 1) {
         // Trimmed since the place was found.
         gaps.push({ name: view.name, first: from + 1, last: state.floor - 1, cause: "RETENTION" });
@@ -214,18 +225,18 @@ export class Fetcher {
         found.push(entry);
         bytes += entry.body.length;
       }
-      for (const { first, last } of result.damaged) {
+      for (const hole of holesOf(result)) {
         // Behind a full response: the next one tells of it.
-        const reached = !full || (backward ? last > from : first < from);
-        if (reached) gaps.push({ name: view.name, first, last, cause: "DAMAGED" });
+        const reached = !full || (backward ? hole.last > from : hole.first < from);
+        if (reached) gaps.push({ name: view.name, ...hole });
       }
       if (full) break;
       from = past(result, from, backward);
       caughtUp = backward ? from <= state.floor : from >= state.head;
-      if (result.entries.length === 0 && result.damaged.length === 0) caughtUp = true;
+      if (result.entries.length === 0 && holesOf(result).length === 0) caughtUp = true;
     }
     // Backward from behind the newest: a position beyond the head would be one of another log.
-    const at = Math.min(from, state.head);
+    const at = backward ? Math.min(from, state.head) : from;
     return {
       sealed: this.#deps.codec.seal(found),
       position: formatPosition(view.name.key, epochAt(state.links, at), at),
@@ -262,15 +273,15 @@ export class Fetcher {
         wake: () => {
           if (tail.gone || tail.head > after) finish(true);
         },
+        rewound: () => finish(true),
       };
       const stop = clock.after(waitMs, () => finish(false));
       tail.listeners.add(listener);
       signal.addEventListener("abort", onAbort, { once: true });
       // Something may have come between the last read and now.
-      view.log.state(view.name).then(
+      hub.look(tail, view).then(
         (state) => {
-          tail.startAt(state?.head ?? 0);
-          if (state === undefined || state.incarnation !== view.incarnation || state.head > after) finish(true);
+          if (state?.incarnation !== view.incarnation || state.head !== after) finish(true);
         },
         () => finish(true),
       );
@@ -278,8 +289,12 @@ export class Fetcher {
   }
 }
 
-function past({ damaged }: ReadResult, from: number, backward: boolean): number {
-  for (const { first, last } of damaged) from = backward ? Math.min(from, first) : Math.max(from, last);
+function deleted({ name }: ChannelView): BusError {
+  return new BusError("CHANNEL_DELETED", `${name.key} was deleted meanwhile`);
+}
+
+function past(result: ReadResult, from: number, backward: boolean): number {
+  for (const { first, last } of holesOf(result)) from = backward ? Math.min(from, first) : Math.max(from, last);
   return from;
 }
 

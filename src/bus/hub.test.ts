@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
+import { overLog } from "../../test/support/bus-fixture.ts";
 import { createFakeClock } from "../../test/support/fake-clock.ts";
 import { type LogLine, recordingLogger, textRecord } from "../../test/support/registry-fixture.ts";
 import { DEFAULT_BUS_OPTIONS, type Limits } from "../core/bus-options.ts";
@@ -10,6 +11,7 @@ import { createLocalDoorbell } from "../storage/local-doorbell.ts";
 import { createMemoryStorage } from "../storage/memory/index.ts";
 import type { ReadRequest } from "../storage/message-log.ts";
 import { createMessageCodec } from "../wire/message-codec.ts";
+import { EpochRenewals } from "./epoch-renewals.ts";
 import { Hub } from "./hub.ts";
 import type { ChannelView } from "./registry.ts";
 
@@ -20,16 +22,23 @@ async function openHub(limits: Partial<Limits> = {}) {
   const clock = createFakeClock();
   const lines: LogLine[] = [];
   const logger = recordingLogger(lines);
-  const memory = createMemoryStorage(
-    {},
-    { now: clock.now, randomEpoch: () => 1 + Math.floor(clock.now()), log: logger },
-  );
+  let epochs = 0;
+  const memory = createMemoryStorage({}, { now: clock.now, randomEpoch: () => ++epochs, log: logger });
   await memory.log.create(name, "i", 1);
   const doorbell = createLocalDoorbell(logger);
   const options = { ...DEFAULT_BUS_OPTIONS, limits: { ...DEFAULT_BUS_OPTIONS.limits, ...limits } };
-  const hub = new Hub({ codec: createMessageCodec(options.limits), clock, doorbell, options, logger });
+  const hub = new Hub({
+    codec: createMessageCodec(options.limits),
+    clock,
+    doorbell,
+    options,
+    logger,
+    renewals: new EpochRenewals(clock),
+    sharedLog: undefined,
+    ensureLog: async (view) => view,
+  });
   const control: { failing: unknown; reads: ReadRequest[] } = { failing: undefined, reads: [] };
-  const log = Object.assign(Object.create(memory.log) as typeof memory.log, {
+  const log = overLog(memory.log, {
     async read(request: ReadRequest) {
       control.reads.push(request);
       if (control.failing !== undefined) throw control.failing;
@@ -102,12 +111,12 @@ describe("what other nodes store", () => {
     tail.listeners.add(listener);
     hub.appended(view, await store("1"));
     await store("2", "3");
-    doorbell.ring({ topic: "log", key: name.key, head: 3 });
-    doorbell.ring({ topic: "log", key: name.key, head: 3 });
+    doorbell.ring({ topic: "log", key: name.key, head: 3, epoch: 1 });
+    doorbell.ring({ topic: "log", key: name.key, head: 3, epoch: 1 });
     await turns();
     assert.deepEqual([tail.head, tail.entry(3)?.id, control.reads.length], [3, "3", 1]);
-    doorbell.ring({ topic: "log", key: name.key, head: 3 });
-    doorbell.ring({ topic: "log", key: "other:channel", head: 9 });
+    doorbell.ring({ topic: "log", key: name.key, head: 3, epoch: 1 });
+    doorbell.ring({ topic: "log", key: "other:channel", head: 9, epoch: 1 });
     await turns();
     assert.equal(control.reads.length, 1, "nothing new: nothing is read");
   });
@@ -118,7 +127,7 @@ describe("what other nodes store", () => {
     hub.appended(view, await store("1"));
     await store("2", "3", "4");
     await log.trim(name, { maxAgeMs: 0, maxBytes: 0, maxMessages: 1 });
-    doorbell.ring({ topic: "log", key: name.key, head: 4 });
+    doorbell.ring({ topic: "log", key: name.key, head: 4, epoch: 1 });
     await turns();
     assert.deepEqual([tail.head, tail.covers(1), tail.covers(4)], [4, false, true]);
   });
@@ -130,7 +139,7 @@ describe("what other nodes store", () => {
     hub.appended(view, await store("1"));
     await store("2");
     control.failing = new BusError("STORAGE_UNAVAILABLE", "away");
-    doorbell.ring({ topic: "log", key: name.key, head: 2 });
+    doorbell.ring({ topic: "log", key: name.key, head: 2, epoch: 1 });
     await turns();
     assert.deepEqual([tail.head, lines.length], [1, 0]);
     control.failing = undefined;
@@ -146,7 +155,7 @@ describe("what other nodes store", () => {
     hub.appended(view, await store("1"));
     tail.listeners.delete(listener);
     hub.release(tail);
-    doorbell.ring({ topic: "log", key: name.key, head: 5 });
+    doorbell.ring({ topic: "log", key: name.key, head: 5, epoch: 1 });
     await turns();
     assert.deepEqual([control.reads.length, hub.bytes, hub.readersOf(name.key)], [0, 0, 0]);
   });

@@ -1,14 +1,16 @@
 import type { BusOptions } from "../core/bus-options.ts";
 import type { Clock, Stop } from "../core/clock.ts";
-import { isBusError } from "../core/errors.ts";
 import type { Logger } from "../core/logger.ts";
 import type { LogEntry } from "../core/message.ts";
 import type { MessageCodec } from "../core/message-codec.ts";
 import type { Doorbell } from "../storage/doorbell.ts";
-import type { ReadRequest, ReadResult } from "../storage/message-log.ts";
+import type { LogState, MessageLog, ReadRequest, ReadResult } from "../storage/message-log.ts";
 import { ChannelTail } from "./channel-tail.ts";
+import { EndPoll } from "./end-poll.ts";
+import type { EpochRenewals } from "./epoch-renewals.ts";
 import { ReadGate } from "./read-gate.ts";
 import type { ChannelView } from "./registry.ts";
+import { TailFollower, type TailFollowerDependencies } from "./tail-follower.ts";
 
 export interface HubDependencies {
   readonly codec: MessageCodec;
@@ -16,18 +18,23 @@ export interface HubDependencies {
   readonly doorbell: Doorbell;
   readonly options: BusOptions;
   readonly logger: Logger;
+  readonly renewals: EpochRenewals;
+  /** The log that other nodes append to as well; undefined: there are none. */
+  readonly sharedLog: MessageLog | undefined;
+  /** Makes the log of a channel that has none. Answers the channel as it is now; undefined: there is none. */
+  readonly ensureLog: (view: ChannelView) => Promise<ChannelView | undefined>;
 }
 
-interface Attached {
-  readonly tail: ChannelTail;
-  view: ChannelView;
-  /** Entries of other nodes are being read. */
-  catchingUp: boolean;
+/** What a read of the store found, for a reader that follows a tail. */
+export interface TailRead extends ReadResult {
+  readonly state: LogState;
+  /** Up to this sequence it is to be believed: beyond, the log may have been rolled back. */
+  readonly agreed: number;
 }
 
 const SWEEP_MS = 1_000;
-const RETRY_MS = 250;
-const CATCH_UP_ENTRIES = 1_000;
+/** How often a log is asked where it stands while its answers contradict each other. */
+const MAX_LOOKS = 3;
 
 /**
  * Brings new entries to those who read live. One tail for each channel that somebody listens to; one flush for each
@@ -37,24 +44,39 @@ export class Hub {
   readonly #codec: MessageCodec;
   readonly #clock: Clock;
   readonly #options: BusOptions;
-  readonly #logger: Logger;
-  readonly #attached = new Map<string, Attached>();
+  readonly #attached = new Map<string, TailFollower>();
+  readonly #following: TailFollowerDependencies;
   readonly #reads: ReadGate;
+  readonly #poll: EndPoll | undefined;
   readonly #stops: Stop[];
   #dirty = new Set<ChannelTail>();
   #scheduled = false;
   #bytes = 0;
 
-  constructor({ codec, clock, doorbell, options, logger }: HubDependencies) {
+  constructor({ codec, clock, doorbell, options, logger, renewals, sharedLog, ensureLog }: HubDependencies) {
     this.#codec = codec;
     this.#clock = clock;
     this.#options = options;
-    this.#logger = logger;
     this.#reads = new ReadGate(options.limits.concurrentReads);
+    this.#following = {
+      clock,
+      logger,
+      renewals,
+      maxBytes: options.limits.tailBytes,
+      ask: (question) => this.#reads.run(question),
+      push: (tail, entries) => this.#push(tail, entries),
+      changed: (tail, bytes) => {
+        this.#bytes += bytes;
+        this.#schedule(tail);
+      },
+      ensureLog,
+    };
+    this.#poll = sharedLog && new EndPoll({ log: sharedLog, clock, logger, followers: () => this.#attached.values() });
     this.#stops = [
       clock.every(SWEEP_MS, () => this.#sweep()),
       doorbell.listen((ring) => {
-        if (ring.topic === "log") this.#rung(ring.key, ring.head);
+        if (ring.topic === "log") this.#attached.get(ring.key)?.rung(ring.head, ring.epoch);
+        else if (ring.topic === "missed") this.#poll?.pollAll();
       }),
     ];
   }
@@ -62,28 +84,26 @@ export class Hub {
   /** The channel's tail, kept as long as it has listeners: add one at once, and `release` when it is gone. */
   attach(view: ChannelView): ChannelTail {
     const { key } = view.name;
-    let attached = this.#attached.get(key);
-    if (attached === undefined) {
+    let follower = this.#attached.get(key);
+    if (follower === undefined) {
       const tail = new ChannelTail(key, this.#codec, this.#options.limits.deliveryBytes);
-      attached = { tail, view, catchingUp: false };
-      this.#attached.set(key, attached);
+      follower = new TailFollower(tail, view, this.#following);
+      this.#attached.set(key, follower);
     }
-    return attached.tail;
+    return follower.tail;
   }
 
   release(tail: ChannelTail): void {
-    if (tail.listeners.size > 0 || this.#attached.get(tail.key)?.tail !== tail) return;
-    this.#bytes -= tail.bytes;
-    this.#attached.delete(tail.key);
+    const follower = this.#followerOf(tail);
+    if (follower !== undefined && tail.listeners.size === 0) this.#detach(follower);
   }
 
   /** The channel is gone, or is another one of the same name: its tail is of no use any more. */
   drop(key: string): void {
-    const attached = this.#attached.get(key);
-    if (attached === undefined) return;
-    const { tail } = attached;
-    this.#bytes -= tail.bytes;
-    this.#attached.delete(key);
+    const follower = this.#attached.get(key);
+    if (follower === undefined) return;
+    const { tail } = follower;
+    this.#detach(follower);
     tail.gone = true;
     for (const listener of [...tail.listeners]) listener.wake();
   }
@@ -95,14 +115,15 @@ export class Hub {
 
   /** Entries were stored by this node. */
   appended(view: ChannelView, entries: readonly LogEntry[]): void {
-    const attached = this.#attached.get(view.name.key);
-    if (attached === undefined || entries.length === 0) return;
-    attached.view = view;
-    const { tail } = attached;
-    // A tail whose log was not looked at yet begins with the first entry it sees.
-    if (tail.head === 0) tail.startAt(entries[0]!.sequence - 1);
-    if (entries[0]!.sequence === tail.head + 1) this.#push(tail, entries);
-    else if (entries[entries.length - 1]!.sequence > tail.head) void this.#catchUp(attached);
+    const follower = this.#attached.get(view.name.key);
+    if (follower === undefined || entries.length === 0) return;
+    follower.view = view;
+    follower.appended(entries);
+  }
+
+  /** The log has reached this sequence with something that is no entry: each reader finds out by itself. */
+  advanced(key: string, head: number, epoch: number): void {
+    this.#attached.get(key)?.rung(head, epoch);
   }
 
   /** How many readers a channel has on this node. */
@@ -120,13 +141,69 @@ export class Hub {
     return this.#reads.run(() => view.log.read({ name: view.name, ...request }));
   }
 
+  /** The same for a reader that follows this tail. Undefined: there is no log of this incarnation now. */
+  async readBehind(
+    tail: ChannelTail,
+    view: ChannelView,
+    request: Omit<ReadRequest, "name">,
+  ): Promise<TailRead | undefined> {
+    const asOf = this.#followerOf(tail)?.known;
+    const result = await this.read(view, request);
+    const { state } = result;
+    const follower = this.#followerOf(tail);
+    if (state?.incarnation !== view.incarnation) {
+      void follower?.check();
+      return undefined;
+    }
+    return { ...result, state, agreed: follower?.observe(state, asOf) ?? Number.POSITIVE_INFINITY };
+  }
+
+  /**
+   * The channel's log as it is now, with its tail in step; undefined: there is none. What it tells of another incarnation
+   * is for the caller to find out.
+   */
+  async look(tail: ChannelTail, view: ChannelView): Promise<LogState | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      const asOf = this.#followerOf(tail)?.known;
+      const state = await view.log.state(view.name);
+      const follower = this.#followerOf(tail);
+      if (state?.incarnation !== view.incarnation || follower === undefined) return state;
+      if (follower.observe(state, asOf) === Number.POSITIVE_INFINITY) {
+        if (tail.head < state.head) void follower.catchUp();
+        return state;
+      }
+      // Rolled back, or overtaken. Where even a new question answers less than is known, it is taken as it is.
+      if (attempt === MAX_LOOKS) return state;
+      await follower.check();
+    }
+  }
+
+  /** The log was seen in this state just now. */
+  observed(tail: ChannelTail, state: LogState): void {
+    const follower = this.#followerOf(tail);
+    follower?.observe(state, follower.known);
+  }
+
   get bytes(): number {
     return this.#bytes;
   }
 
   close(): void {
     for (const stop of this.#stops) stop();
+    this.#poll?.close();
+    for (const follower of this.#attached.values()) follower.released = true;
     this.#attached.clear();
+  }
+
+  #followerOf(tail: ChannelTail): TailFollower | undefined {
+    const follower = this.#attached.get(tail.key);
+    return follower?.tail === tail ? follower : undefined;
+  }
+
+  #detach(follower: TailFollower): void {
+    follower.released = true;
+    this.#bytes -= follower.tail.bytes;
+    this.#attached.delete(follower.tail.key);
   }
 
   #push(tail: ChannelTail, entries: readonly LogEntry[]): void {
@@ -154,50 +231,6 @@ export class Hub {
     }
   }
 
-  /** Another node stored something (or this one: then the tail has it already). */
-  #rung(key: string, head: number): void {
-    const attached = this.#attached.get(key);
-    if (attached === undefined || head <= attached.tail.head) return;
-    if (attached.tail.head > 0) {
-      void this.#catchUp(attached);
-    } else {
-      attached.tail.startAt(head);
-      this.#schedule(attached.tail);
-    }
-  }
-
-  async #catchUp(attached: Attached): Promise<void> {
-    if (attached.catchingUp) return;
-    attached.catchingUp = true;
-    const { tail } = attached;
-    try {
-      for (;;) {
-        const from = tail.head;
-        const { entries, state } = await this.read(attached.view, {
-          from,
-          backward: false,
-          maxEntries: CATCH_UP_ENTRIES,
-          maxBytes: this.#options.limits.tailBytes,
-        });
-        if (state === undefined || this.#attached.get(tail.key) !== attached) return;
-        if (tail.head !== from) continue;
-        const whole = entries.length > 0 && entries[0]!.sequence === from + 1 && isContiguous(entries);
-        if (whole) this.#push(tail, entries);
-        else if (state.head > from) {
-          // Something in between cannot be read: each reader finds out, and is told, by itself.
-          tail.startAt(state.head);
-          this.#schedule(tail);
-        }
-        if (tail.head >= state.head) return;
-      }
-    } catch (error) {
-      if (!isBusError(error, "STORAGE_UNAVAILABLE")) this.#logger.error({ error, channel: tail.key }, "reading failed");
-      this.#clock.after(RETRY_MS, () => void this.#catchUp(attached));
-    } finally {
-      attached.catchingUp = false;
-    }
-  }
-
   /** Too much is held over all channels: those that were quiet longest let go first. */
   #letGo(): void {
     for (const { tail } of this.#attached.values()) {
@@ -217,8 +250,4 @@ export class Hub {
       }
     }
   }
-}
-
-function isContiguous(entries: readonly LogEntry[]): boolean {
-  return entries[entries.length - 1]!.sequence - entries[0]!.sequence === entries.length - 1;
 }

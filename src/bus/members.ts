@@ -31,7 +31,6 @@ export class Members {
   async join(agentId: string, channel: ChannelView): Promise<boolean> {
     const { replica, clock, views } = this.#deps;
     const { key } = channel.name;
-    if (channel.members.has(agentId)) return false;
     const member: MemberRecord = { agentId, joinedAtMs: clock.now() };
     const put = (current: unknown) => (current === undefined ? member : undefined);
     const outcome = await replica.write(memberKey(key, agentId), put, channel.config.maxMembers);

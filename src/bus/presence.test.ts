@@ -5,6 +5,7 @@ import { createFakeClock } from "../../test/support/fake-clock.ts";
 import { type LogLine, recordingLogger } from "../../test/support/registry-fixture.ts";
 import { Presence } from "./presence.ts";
 import type { AgentStream } from "./registry.ts";
+import type { PresenceRecord } from "./remote-presence.ts";
 
 const LEASE = 15_000;
 
@@ -12,17 +13,26 @@ function open() {
   const clock = createFakeClock();
   const lines: LogLine[] = [];
   const states: string[] = [];
+  const described: string[] = [];
+  const elsewhere = new Map<string, PresenceRecord>();
   const presence: Presence = new Presence({
     clock,
     log: recordingLogger(lines),
     leaseMs: LEASE,
-    onState: (agentId) => states.push(presence.state(agentId)),
+    storeNow: clock.now,
+    elsewhere: (agentId) => elsewhere.get(agentId),
+    onState: (agentId) => states.push(state(agentId)),
+    onSubscriptions: (agentId) => described.push(agentId),
   });
+  const state = (agentId: string) => presence.of(agentId)?.state ?? "OFFLINE";
   return {
     clock,
     lines,
     states,
+    described,
+    elsewhere,
     presence,
+    state,
     logged: () => lines.map(({ level, fields, text }) => `${level} ${text} (${fields["cause"]})`),
   };
 }
@@ -41,15 +51,15 @@ describe("presence", () => {
   });
 
   it("S3-US1.3: a stream that is cut leaves the agent present for one lease and no longer", () => {
-    const { presence, clock, states, logged } = open();
+    const { presence, clock, states, state, logged } = open();
     const stream = presence.openStream("alice", noEnd);
     clock.advance(10 * LEASE);
-    assert.equal(presence.state("alice"), "ONLINE", "no lease ends while a stream is open");
+    assert.equal(state("alice"), "ONLINE", "no lease ends while a stream is open");
     stream.close(false);
     clock.advance(LEASE - 1);
-    assert.equal(presence.state("alice"), "ONLINE");
+    assert.equal(state("alice"), "ONLINE");
     clock.advance(1);
-    assert.deepEqual([presence.state("alice"), presence.online], ["OFFLINE", 0]);
+    assert.deepEqual([state("alice"), presence.online], ["OFFLINE", 0]);
     clock.advance(10 * LEASE);
     assert.deepEqual(states, ["ONLINE", "OFFLINE"], "told once");
     assert.match(logged().at(-1)!, /disconnected \(lease expired\)/);
@@ -70,34 +80,35 @@ describe("presence", () => {
   });
 
   it("only the last stream of several counts", () => {
-    const { presence, states } = open();
+    const { presence, states, state } = open();
     const [a, b] = [presence.openStream("alice", noEnd), presence.openStream("alice", noEnd)];
     a.close(true);
-    assert.equal(presence.state("alice"), "ONLINE");
+    assert.equal(state("alice"), "ONLINE");
     b.close(true);
     assert.deepEqual([states, presence.streams], [["ONLINE", "OFFLINE"], 0]);
   });
 
   it("heartbeats hold an agent without streams, and carry its state", () => {
-    const { presence, clock, states } = open();
-    assert.equal(presence.heartbeat("alice", undefined), "ONLINE");
+    const { presence, clock, states, state } = open();
+    presence.heartbeat("alice", undefined);
+    assert.equal(state("alice"), "ONLINE");
     for (let beat = 0; beat < 5; beat++) {
       clock.advance(LEASE - 1);
-      assert.equal(presence.heartbeat("alice", beat === 0 ? "DRAINING" : undefined), "DRAINING");
+      presence.heartbeat("alice", beat === 0 ? "DRAINING" : undefined);
+      assert.equal(state("alice"), "DRAINING");
     }
-    assert.equal(presence.isAvailable("alice"), false);
     presence.heartbeat("alice", "AWAY");
-    assert.equal(presence.isAvailable("alice"), true);
     clock.advance(LEASE);
-    assert.equal(presence.heartbeat("alice", undefined), "ONLINE", "who comes back is no longer away");
+    presence.heartbeat("alice", undefined);
+    assert.equal(state("alice"), "ONLINE", "who comes back is no longer away");
     assert.deepEqual(states, ["ONLINE", "DRAINING", "AWAY", "OFFLINE", "ONLINE"]);
   });
 
   it("disconnect ends every stream, once, and the agent is offline before they hear of it", () => {
-    const { presence, clock, states } = open();
+    const { presence, clock, states, state } = open();
     const heard: string[] = [];
     const streams: AgentStream[] = ["a", "b"].map((name) =>
-      presence.openStream("alice", () => heard.push(`${name} ${presence.state("alice")}`)),
+      presence.openStream("alice", () => heard.push(`${name} ${state("alice")}`)),
     );
     presence.openStream("alice", () => {
       throw new Error("broken");
@@ -110,14 +121,36 @@ describe("presence", () => {
     assert.deepEqual([states, presence.streams, presence.online], [["ONLINE", "OFFLINE"], 0, 0]);
   });
 
+  it("who is on another node already goes on with the state that it told there, and since when it is here", () => {
+    const { presence, clock, states, state, elsewhere } = open();
+    const there: PresenceRecord = {
+      state: "AWAY",
+      statedAtMs: clock.now() + 5, // that node's clock is a little ahead
+      connectedAtMs: clock.now() - 1_000,
+      lastActivityAtMs: clock.now(),
+      subscriptions: [],
+    };
+    elsewhere.set("alice", there);
+    presence.openStream("alice", noEnd);
+    assert.deepEqual([state("alice"), presence.of("alice")?.connectedAtMs], ["AWAY", there.connectedAtMs]);
+    presence.heartbeat("alice", "ONLINE");
+    assert.ok(presence.of("alice")!.statedAtMs > there.statedAtMs, "the newest word is behind the older one");
+    presence.hear("alice", there);
+    assert.equal(state("alice"), "ONLINE", "an old word changes nothing");
+    presence.hear("alice", { ...there, state: "DRAINING", statedAtMs: there.statedAtMs + 100 });
+    presence.hear("bob", there);
+    assert.deepEqual([states, state("bob")], [["AWAY", "ONLINE", "DRAINING"], "OFFLINE"]);
+  });
+
   it("shows what streams read, at most 100 of it", () => {
-    const { presence } = open();
+    const { presence, described } = open();
     const [a, b] = [presence.openStream("alice", noEnd), presence.openStream("alice", noEnd)];
     a.describe(["x:*", "y:z"]);
     b.describe(["y:z", ...Array.from({ length: 500 }, (_, i) => `r:c${i}`)]);
-    assert.equal(presence.subscriptions("alice").length, 100);
+    assert.equal(presence.of("alice")!.subscriptions.length, 100);
     b.close(true);
-    assert.deepEqual(presence.subscriptions("alice"), ["x:*", "y:z"]);
+    assert.deepEqual(presence.of("alice")!.subscriptions, ["x:*", "y:z"]);
+    assert.deepEqual(described, ["alice", "alice", "alice"]);
   });
 
   it("agrees with a model whatever happens in which order: comes and goes alternate, counts hold, no timer is left", () => {
@@ -128,7 +161,7 @@ describe("presence", () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-        const { presence, clock, states } = open();
+        const { presence, clock, states, state } = open();
         let streams: AgentStream[] = [];
         let until = -1; // the model: present while a stream is open or the clock is before this
         for (const one of steps) {
@@ -148,7 +181,7 @@ describe("presence", () => {
           }
           if ("ms" in one) clock.advance(one.ms);
           const present = streams.length > 0 || now() < until;
-          assert.equal(presence.state("a") === "ONLINE", present);
+          assert.equal(state("a") === "ONLINE", present);
           assert.deepEqual([presence.online, presence.streams], [present ? 1 : 0, streams.length]);
         }
         assert.ok(states.every((state, at) => state === (at % 2 === 0 ? "ONLINE" : "OFFLINE")));

@@ -1,21 +1,28 @@
-import type { AgentState } from "../core/agent.ts";
+import type { PresentState } from "../core/agent.ts";
 import type { Clock, Stop } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
 import type { AgentStream } from "./registry.ts";
+import type { PresenceRecord } from "./remote-presence.ts";
 
 /** What of a stream's subscriptions is kept for people to read. */
-const MAX_SUBSCRIPTIONS = 100;
+export const MAX_SUBSCRIPTIONS = 100;
 
 export interface PresenceOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly leaseMs: number;
-  /** The agent came, went, or changed between ONLINE, AWAY and DRAINING; told after `state` answers so. */
-  readonly onState: (agentId: string) => void;
+  /** The store's clock, by which the states that an agent tells several nodes are put in order. */
+  readonly storeNow: () => number;
+  /** What is known of the agent on other nodes at this moment: who arrives here goes on with it. */
+  readonly elsewhere: (agentId: string) => PresenceRecord | undefined;
+  /** The agent came, went, or changed between ONLINE, AWAY and DRAINING; told after `of` answers so. */
+  readonly onState: (agentId: string, departure: Departure | undefined) => void;
+  /** What it reads has changed. */
+  readonly onSubscriptions: (agentId: string) => void;
 }
 
-/** Why an agent is no longer here, for the log. */
-type Departure = "stream closed" | "lease expired" | "disconnected" | "deleted";
+/** Why an agent is no longer here. */
+export type Departure = "stream closed" | "lease expired" | "disconnected" | "deleted";
 
 interface Stream {
   readonly end: () => void;
@@ -25,7 +32,8 @@ interface Stream {
 interface Entry {
   readonly streams: Set<Stream>;
   online: boolean;
-  state: Exclude<AgentState, "OFFLINE">;
+  state: PresentState;
+  statedAtMs: number;
   /** On the monotonic clock; only the end of a lease that no stream holds up. */
   leaseUntil: number;
   stopTimer: Stop | undefined;
@@ -34,7 +42,7 @@ interface Entry {
 }
 
 /**
- * Who is here, as far as this node sees.
+ * Who is on this node: by its open streams, or by the lease that a heartbeat or a cut stream began.
  *
  *            first stream, heartbeat
  *   OFFLINE ------------------------> ONLINE <--heartbeat--> AWAY, DRAINING
@@ -55,6 +63,7 @@ export class Presence {
     this.#options = options;
   }
 
+  /** Agents on this node. */
   get online(): number {
     return this.#online;
   }
@@ -63,26 +72,30 @@ export class Presence {
     return this.#streams;
   }
 
-  state(agentId: string): AgentState {
+  /** Undefined: it is not on this node. */
+  of(agentId: string): PresenceRecord | undefined {
     const entry = this.#entries.get(agentId);
-    return entry?.online ? entry.state : "OFFLINE";
+    if (entry?.online !== true) return undefined;
+    const { state, statedAtMs, connectedAtMs, lastActivityAtMs } = entry;
+    return { state, statedAtMs, connectedAtMs, lastActivityAtMs, subscriptions: subscriptionsOf(entry) };
   }
 
-  isAvailable(agentId: string): boolean {
-    const entry = this.#entries.get(agentId);
-    return entry?.online === true && entry.state !== "DRAINING";
+  /** Agents on this node. */
+  *agents(): Generator<string> {
+    for (const [agentId, { online }] of this.#entries) if (online) yield agentId;
   }
 
-  heartbeat(agentId: string, state: Exclude<AgentState, "OFFLINE"> | undefined): AgentState {
+  heartbeat(agentId: string, state: PresentState | undefined): void {
     const entry = this.#touch(agentId);
     this.#extendLease(agentId, entry);
-    const next = state ?? (entry.online ? entry.state : "ONLINE");
-    if (!entry.online) this.#arrive(agentId, entry, next, "heartbeat");
-    else if (entry.state !== next) {
-      entry.state = next;
-      this.#options.onState(agentId);
-    }
-    return next;
+    if (!entry.online) this.#arrive(agentId, entry, state, "heartbeat");
+    else if (state !== undefined) this.#say(agentId, entry, state, this.#timeOfWord(agentId, entry));
+  }
+
+  /** The agent told another node its state, later than it told this one. Not here: nothing happens. */
+  hear(agentId: string, { state, statedAtMs }: PresenceRecord): void {
+    const entry = this.#entries.get(agentId);
+    if (entry?.online === true && statedAtMs > entry.statedAtMs) this.#say(agentId, entry, state, statedAtMs);
   }
 
   openStream(agentId: string, end: () => void): AgentStream {
@@ -90,16 +103,18 @@ export class Presence {
     const stream: Stream = { end, subscriptions: [] };
     entry.streams.add(stream);
     this.#streams++;
-    if (!entry.online) this.#arrive(agentId, entry, "ONLINE", "stream opened");
+    if (!entry.online) this.#arrive(agentId, entry, undefined, "stream opened");
     return {
       describe: (subscriptions) => {
         stream.subscriptions = subscriptions.slice(0, MAX_SUBSCRIPTIONS);
+        if (entry.online) this.#options.onSubscriptions(agentId);
       },
       close: (graceful) => {
         if (!entry.streams.delete(stream)) return;
         this.#streams--;
         entry.lastActivityAtMs = this.#options.clock.now();
-        if (entry.streams.size > 0 || !entry.online) return;
+        if (!entry.online) return;
+        if (entry.streams.size > 0) return this.#options.onSubscriptions(agentId);
         if (graceful) this.#leave(agentId, entry, "stream closed");
         else this.#extendLease(agentId, entry);
       },
@@ -120,7 +135,7 @@ export class Presence {
     this.#touch(agentId);
   }
 
-  /** 0: never, as far as this node knows. */
+  /** When it came to this node the last time; 0: never. */
   connectedAtMs(agentId: string): number {
     return this.#entries.get(agentId)?.connectedAtMs ?? 0;
   }
@@ -128,18 +143,6 @@ export class Presence {
   /** 0: never, as far as this node knows. */
   lastActivityAtMs(agentId: string): number {
     return this.#entries.get(agentId)?.lastActivityAtMs ?? 0;
-  }
-
-  /** At most the first 100. */
-  subscriptions(agentId: string): readonly string[] {
-    const found = new Set<string>();
-    for (const { subscriptions } of this.#entries.get(agentId)?.streams ?? []) {
-      for (const subscription of subscriptions) {
-        if (found.size === MAX_SUBSCRIPTIONS) return [...found];
-        found.add(subscription);
-      }
-    }
-    return [...found];
   }
 
   close(): void {
@@ -157,6 +160,7 @@ export class Presence {
       streams: new Set(),
       online: false,
       state: "ONLINE",
+      statedAtMs: 0,
       leaseUntil: 0,
       stopTimer: undefined,
       connectedAtMs: 0,
@@ -183,13 +187,30 @@ export class Presence {
     return streams.length;
   }
 
-  #arrive(agentId: string, entry: Entry, state: Entry["state"], cause: "heartbeat" | "stream opened"): void {
+  #arrive(agentId: string, entry: Entry, state: PresentState | undefined, cause: "heartbeat" | "stream opened"): void {
+    const { clock, log, elsewhere, onState } = this.#options;
+    const before = elsewhere(agentId);
     entry.online = true;
-    entry.state = state;
-    entry.connectedAtMs = this.#options.clock.now();
+    entry.statedAtMs = state === undefined ? (before?.statedAtMs ?? 0) : this.#timeOfWord(agentId, entry);
+    entry.state = state ?? before?.state ?? "ONLINE";
+    entry.connectedAtMs = before?.connectedAtMs ?? clock.now();
     this.#online++;
-    this.#options.log.info({ agentId, cause }, `Agent ${agentId} connected`);
-    this.#options.onState(agentId);
+    log.info({ agentId, cause }, `Agent ${agentId} connected`);
+    onState(agentId, undefined);
+  }
+
+  /** To say the same again is nothing new: what counts between nodes is when the agent changed its mind. */
+  #say(agentId: string, entry: Entry, state: PresentState, statedAtMs: number): void {
+    if (entry.state === state) return;
+    entry.state = state;
+    entry.statedAtMs = statedAtMs;
+    this.#options.onState(agentId, undefined);
+  }
+
+  /** Behind everything that it told any node, as far as is known: clocks of nodes differ a little. */
+  #timeOfWord(agentId: string, entry: Entry): number {
+    const { storeNow, elsewhere } = this.#options;
+    return Math.max(storeNow(), entry.statedAtMs + 1, (elsewhere(agentId)?.statedAtMs ?? 0) + 1);
   }
 
   #leave(agentId: string, entry: Entry, cause: Departure): void {
@@ -200,7 +221,7 @@ export class Presence {
     entry.online = false;
     this.#online--;
     this.#options.log.info({ agentId, cause }, `Agent ${agentId} disconnected`);
-    this.#options.onState(agentId);
+    this.#options.onState(agentId, cause);
   }
 
   /** One timer for an agent, which looks again when it rings: a heartbeat only moves a number. */
@@ -219,4 +240,15 @@ export class Presence {
       else if (entry.streams.size === 0) this.#leave(agentId, entry, "lease expired");
     });
   }
+}
+
+function subscriptionsOf({ streams }: Entry): readonly string[] {
+  const found = new Set<string>();
+  for (const { subscriptions } of streams) {
+    for (const subscription of subscriptions) {
+      if (found.size === MAX_SUBSCRIPTIONS) return [...found];
+      found.add(subscription);
+    }
+  }
+  return [...found];
 }

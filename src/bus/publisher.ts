@@ -12,6 +12,7 @@ import { Turns } from "../routing/turns.ts";
 import type { AppendedEntry, AppendOutcome, AppendRecord } from "../storage/message-log.ts";
 import { Hops } from "./hops.ts";
 import type { Hub } from "./hub.ts";
+import { PublishFlights } from "./publish-flights.ts";
 import { append, deliver, route, validate } from "./publish-stages.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import type { Agents, ChannelView, Rooms } from "./registry.ts";
@@ -71,6 +72,8 @@ interface Routed {
 /** A channel whose configuration changes all the time would keep a publish from ever being routed right. */
 const MAX_REROUTES = 10;
 const MAX_TURNS = 10_000;
+/** When a publish that the storage did not take is worth another try, unless the storage says. */
+const RETRY_DELAY_MS = 1_000;
 /** Failures that are logged: a client that fails all the time must not fill the disk. */
 const LOGGED_PER_SECOND = 10;
 const LOGGED_AT_ONCE = 100;
@@ -94,6 +97,7 @@ export class Publisher {
   readonly #published: Readonly<Record<MessageType, Counter>>;
   readonly #events: Counter;
   readonly #duplicates: Counter;
+  readonly #flights = new PublishFlights();
   #pending = 0;
 
   constructor(deps: PublisherDependencies) {
@@ -192,17 +196,22 @@ export class Publisher {
     startedMs: number,
   ): Promise<Prepared> {
     const { rooms, agents, clock } = this.#deps;
-    const hopCounts = await counting;
-    // Before anything is created for it: a publish that names somebody unknown leaves no trace.
-    drafts.forEach(({ to }, index) => {
-      const refusal = to && refusalOf(to, agentId, agents);
-      if (refusal !== undefined) throw refusal.at(index);
-    });
-    await agents.ensure(agentId);
-    const channel = await (target.room === INBOX_ROOM
-      ? rooms.ensureInbox(target.channel)
-      : rooms.ensureChannel(target));
-    return { sender: agentId, drafts, hopCounts, channel, startedMs, readyMs: clock.monotonic() };
+    this.#pending++;
+    try {
+      const hopCounts = await counting;
+      // Before anything is created for it: a publish that names somebody unknown leaves no trace.
+      drafts.forEach(({ to }, index) => {
+        const refusal = to && refusalOf(to, agentId, agents);
+        if (refusal !== undefined) throw refusal.at(index);
+      });
+      await agents.ensure(agentId);
+      const channel = await (target.room === INBOX_ROOM
+        ? rooms.ensureInbox(target.channel)
+        : rooms.ensureChannel(target));
+      return { sender: agentId, drafts, hopCounts, channel, startedMs, readyMs: clock.monotonic() };
+    } finally {
+      this.#pending--;
+    }
   }
 
   /** Where the batch goes: the channel it names, or the inbox of the only agent in `to`. */
@@ -238,6 +247,7 @@ export class Publisher {
   store(prepared: Prepared): PublishOutcome | Promise<PublishOutcome> {
     try {
       const { channel } = prepared;
+      if (this.#flights.isBehind(channel)) return this.#storeBehind(prepared);
       const routed = this.#route(channel, prepared, prepared.readyMs);
       const outcome = append(channel, routed.records);
       if (outcome instanceof Promise || outcome.kind !== "appended")
@@ -248,40 +258,53 @@ export class Publisher {
     }
   }
 
+  /** The channel's configuration is changing: those in front first, and then by what it is by then. */
+  async #storeBehind(prepared: Prepared): Promise<PublishOutcome> {
+    const { name } = prepared.channel;
+    this.#pending++;
+    try {
+      return await this.#flights.follow(prepared.channel, () => {
+        const channel = this.#deps.rooms.channel(name.key) ?? prepared.channel;
+        return this.store({ ...prepared, channel });
+      });
+    } finally {
+      this.#pending--;
+    }
+  }
+
   /** Waits for the log, and routes again when the channel changed meanwhile. */
   async #storeSlowly(
     prepared: Prepared,
-    first: Routed,
-    pending: AppendOutcome | Promise<AppendOutcome>,
+    routed: Routed,
+    appending: AppendOutcome | Promise<AppendOutcome>,
   ): Promise<PublishOutcome> {
-    let { channel } = prepared;
-    let routed = first;
-    let appending = pending;
+    const { channel } = prepared;
     this.#pending++;
+    const flight = this.#flights.depart(channel);
     try {
-      for (let attempt = 1; ; attempt++) {
-        const outcome = await appending;
-        if (outcome.kind === "appended") return await this.#stored(prepared, channel, routed, outcome.entries);
-        if (outcome.kind === "conflict") {
-          throw new BusError(
-            "IDEMPOTENCY_CONFLICT",
-            `the idempotency key ${quote(routed.records[outcome.index]!.idempotencyKey)} was used for other content`,
-          ).at(outcome.index);
-        }
-        if (attempt === MAX_REROUTES) {
-          throw new BusError("CONCURRENT_UPDATE", `${channel.name.key} is being changed all the time; try again`);
-        }
-        const reloaded = await this.#deps.rooms.reload(channel.name);
-        if (reloaded === undefined) throw new BusError("CHANNEL_DELETED", `${channel.name.key} was deleted meanwhile`);
-        channel = reloaded;
-        routed = this.#route(channel, prepared, this.#deps.clock.monotonic());
-        appending = append(channel, routed.records);
-      }
+      const outcome = await appending;
+      if (outcome.kind === "appended") return await this.#stored(prepared, channel, routed, outcome.entries);
+      if (outcome.kind === "conflict") throw conflict(routed, outcome.index);
+      return await this.#flights.reroute(flight, () => this.#storeAgain(prepared));
     } catch (error) {
       throw this.#failed(prepared.sender, error);
     } finally {
       this.#pending--;
+      this.#flights.arrive(flight);
     }
+  }
+
+  async #storeAgain(prepared: Prepared): Promise<PublishOutcome> {
+    const { name } = prepared.channel;
+    for (let attempt = 1; attempt < MAX_REROUTES; attempt++) {
+      const channel = await this.#deps.rooms.reload(name);
+      if (channel === undefined) throw new BusError("CHANNEL_DELETED", `${name.key} was deleted meanwhile`);
+      const routed = this.#route(channel, prepared, this.#deps.clock.monotonic());
+      const outcome = await append(channel, routed.records);
+      if (outcome.kind === "appended") return await this.#stored(prepared, channel, routed, outcome.entries);
+      if (outcome.kind === "conflict") throw conflict(routed, outcome.index);
+    }
+    throw new BusError("CONCURRENT_UPDATE", `${name.key} is being changed all the time; try again`);
   }
 
   #route(channel: ChannelView, { drafts, hopCounts, sender }: Prepared, startedMs: number): Routed {
@@ -351,10 +374,12 @@ export class Publisher {
     const { hub } = this.#deps;
     const found = results.map(async (result, i) => {
       if (!result.duplicate) return result;
-      const { sequence } = entries[i]!;
+      const { sequence, epoch } = entries[i]!;
       const request = { from: sequence - 1, backward: false, maxEntries: 1, maxBytes: 1 };
       const entry = hub.recent(channel.name.key, sequence) ?? (await hub.read(channel, request)).entries[0];
-      return entry?.sequence === sequence ? { ...result, id: entry.id, audience: entry.audience } : result;
+      return entry?.sequence === sequence && entry.epoch === epoch
+        ? { ...result, id: entry.id, audience: entry.audience }
+        : result;
     });
     return { results: await Promise.all(found), durability };
   }
@@ -370,7 +395,9 @@ export class Publisher {
   }
 
   #failed(agentId: string, error: unknown): BusError {
-    const failure = isBusError(error) ? error : new BusError("INTERNAL", "internal error", { cause: error });
+    const failure = isBusError(error)
+      ? withRetryDelay(error)
+      : new BusError("INTERNAL", "internal error", { cause: error });
     const { meters, logger } = this.#deps;
     meters.counter("publish_failures_total", "Batches refused or failed.", { reason: failure.reason }).add(1);
     if (this.#logged.allows("", 1, this.#deps.clock.monotonic())) {
@@ -379,6 +406,17 @@ export class Publisher {
     }
     return failure;
   }
+}
+
+function conflict({ records }: Routed, index: number): BusError {
+  const key = quote(records[index]!.idempotencyKey);
+  return new BusError("IDEMPOTENCY_CONFLICT", `the idempotency key ${key} was used for other content`).at(index);
+}
+
+/** Whoever tries again at once helps a storage that is away least. */
+function withRetryDelay(error: BusError): BusError {
+  if (error.reason !== "STORAGE_UNAVAILABLE" || error.details.retryDelayMs !== undefined) return error;
+  return new BusError(error.reason, error.message, { ...error.details, retryDelayMs: RETRY_DELAY_MS });
 }
 
 /** Why nobody can be told, as far as that is known before routing; the sender itself may come to be with this message. */

@@ -3,6 +3,8 @@ import { epochAt, type GapRange, placeReader } from "../core/epoch-chain.ts";
 import type { LogEntry } from "../core/message.ts";
 import { type Position, parsePosition } from "../core/position.ts";
 import type { LogState } from "../storage/message-log.ts";
+import type { ChannelTail } from "./channel-tail.ts";
+import type { EpochRenewals } from "./epoch-renewals.ts";
 import type { Hub } from "./hub.ts";
 import type { ChannelView } from "./registry.ts";
 
@@ -29,9 +31,6 @@ export interface EntryReader {
   delivers(entry: LogEntry, nowMs: number): boolean;
 }
 
-/** A log's epoch is renewed for a reader's sake at most this often; so many logs are remembered. */
-const RENEWAL_MS = 60_000;
-const MAX_RENEWALS = 10_000;
 /** To find the last n that a reader may see, so many entries for each of them are looked at. */
 const LAST_SCAN_FACTOR = 100;
 
@@ -40,17 +39,19 @@ export class ReadingStarts {
   readonly #hub: Hub;
   readonly #clock: Clock;
   readonly #readBytes: number;
-  readonly #renewedMs = new Map<string, number>();
+  readonly #renewals: EpochRenewals;
 
-  constructor(hub: Hub, clock: Clock, readBytes: number) {
+  constructor(hub: Hub, clock: Clock, renewals: EpochRenewals, readBytes: number) {
     this.#hub = hub;
     this.#clock = clock;
+    this.#renewals = renewals;
     this.#readBytes = readBytes;
   }
 
-  /** `state` is the channel's log as it is now. `resume` belongs to a start of that kind. */
+  /** `state` is the channel's log as it is now, `tail` its tail. `resume` belongs to a start of that kind. */
   async find(
     view: ChannelView,
+    tail: ChannelTail,
     state: LogState,
     start: Start,
     resume: ReadonlyMap<string, Position> | undefined,
@@ -66,29 +67,24 @@ export class ReadingStarts {
       case "last":
         return at(state, await this.#beforeLast(view, state, start.count, reader));
       case "resume":
-        return await this.#resume(view, state, resume?.get(view.name.key));
+        return await this.#resume(view, tail, state, resume?.get(view.name.key));
     }
   }
 
-  async #resume(view: ChannelView, state: LogState, position: Position | undefined): Promise<StartingPoint> {
+  async #resume(
+    view: ChannelView,
+    tail: ChannelTail,
+    state: LogState,
+    position: Position | undefined,
+  ): Promise<StartingPoint> {
     // A channel without a position is new to the reader.
     if (position === undefined) return at(state, state.floor - 1);
     const { after, gap, rolledBack } = placeReader(state, position.epoch, position.sequence);
-    const renewed = rolledBack && this.#mayRenew(view.name.key) ? await view.log.renewEpoch(view.name) : state;
-    return at(renewed, after, gap);
-  }
-
-  /**
-   * A position that was never issued says that the log was rolled back behind our back, or that it is forged: the two
-   * cannot be told apart. Once in a while is enough for the first, and keeps the second from filling the chain.
-   */
-  #mayRenew(key: string): boolean {
-    const nowMs = this.#clock.monotonic();
-    const renewedMs = this.#renewedMs.get(key);
-    if (renewedMs !== undefined && nowMs - renewedMs < RENEWAL_MS) return false;
-    if (this.#renewedMs.size >= MAX_RENEWALS) this.#renewedMs.delete(this.#renewedMs.keys().next().value!);
-    this.#renewedMs.set(key, nowMs);
-    return true;
+    if (!rolledBack) return at(state, after, gap);
+    // It was never issued: the log was rolled back behind our back, or the position is forged; nobody can tell which.
+    const renewed = await this.#renewals.renew(view);
+    if (renewed !== undefined) this.#hub.observed(tail, renewed);
+    return at(renewed ?? state, after, gap);
   }
 
   /** Goes back until so many were found that this reader would get. */

@@ -24,3 +24,24 @@ export function memberKey(channel: string, agentId: string): RecordKey {
 export function isInboxRecord(key: RecordKey): boolean {
   return key.parent === INBOX_ROOM;
 }
+
+// What nodes that share a storage tell each other. An instance is one life of a node: see NodeLease.
+
+export function nodeKey(instance: string): RecordKey {
+  return { kind: "node", parent: "", id: instance };
+}
+
+/** That an agent is present on a node. */
+export function presenceKey(agentId: string, instance: string): RecordKey {
+  return { kind: "presence", parent: agentId, id: instance };
+}
+
+/** What only one node does at a time. */
+export function electionKey(name: string): RecordKey {
+  return { kind: "lease", parent: "", id: name };
+}
+
+/** Asks a node to disconnect an agent. */
+export function disconnectKey(instance: string, requestId: string): RecordKey {
+  return { kind: "disconnect", parent: instance, id: requestId };
+}

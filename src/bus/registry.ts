@@ -4,6 +4,7 @@ import type { ChannelName } from "../core/names.ts";
 import type { ChannelConfig, ChannelConfigPatch, ChannelRecord, MemberRecord, RoomRecord } from "../core/room.ts";
 import type { Candidates, RoutingStrategy } from "../routing/routing-strategy.ts";
 import type { MessageLog } from "../storage/message-log.ts";
+import type { NodeRecord, NodeReport } from "./node-records.ts";
 
 // What the ways of messages (publish, subscribe, fetch) ask of rooms and agents. Lookups are synchronous: this node
 // keeps a replica of the directory. What may have to write answers a promise, and the plain value when nothing is to do.
@@ -56,6 +57,8 @@ export interface Rooms {
   ensureInbox(agentId: string): ChannelView | Promise<ChannelView>;
   /** Asks the directory again: an append said that our view is old. Undefined: it is gone. */
   reload(name: ChannelName): Promise<ChannelView | undefined>;
+  /** Sees to it that a channel has its log. Answers the channel as it is then; undefined: it is gone. */
+  ensureLog(view: ChannelView): Promise<ChannelView | undefined>;
   /** Channels that fit a pattern, inboxes never. */
   matching(pattern: string): readonly ChannelView[];
   /** Channels that the agent joined. */
@@ -128,7 +131,7 @@ export type AgentEvent = {
   readonly agent: AgentView;
 };
 
-/** Agents and their presence. */
+/** Agents and their presence, over all nodes. */
 export interface Agents extends Candidates {
   get(agentId: string): AgentView | undefined;
   /**
@@ -138,7 +141,7 @@ export interface Agents extends Candidates {
   ensure(agentId: string): AgentView | Promise<AgentView>;
   register(agentId: string, profile: AgentProfile): Promise<{ agent: AgentView; created: boolean }>;
   update(agentId: string, patch: Partial<AgentProfile>): Promise<AgentView>;
-  /** Ends its streams, deletes memberships and inbox. */
+  /** Ends its streams on all nodes, deletes memberships and inbox. */
   delete(agentId: string): Promise<void>;
   list(request: AgentQuery): readonly AgentView[];
   onChange(listener: (event: AgentEvent) => void): Stop;
@@ -152,13 +155,27 @@ export interface Agents extends Candidates {
    * all longer when it closed gracefully and was the last. `end` is called when the agent is disconnected or deleted.
    */
   openStream(agentId: string, end: () => void): AgentStream;
-  /** Ends all its streams here; it is OFFLINE at once. Answers how many. */
-  disconnect(agentId: string): number;
+  /**
+   * Ends all its streams, here at once, on other nodes when they hear of it; it is OFFLINE. Answers how many, without
+   * those of a node that did not answer within 3 s: that one ends them when it hears, or is dead within a lease. Throws
+   * STORAGE_UNAVAILABLE when the other nodes cannot be asked; its streams here have ended all the same.
+   */
+  disconnect(agentId: string): Promise<number>;
   /** It did something: noted for last_activity, cheap. */
   touch(agentId: string): void;
   connectedAtMs(agentId: string): number;
   lastActivityAtMs(agentId: string): number;
   subscriptions(agentId: string): readonly string[];
+}
+
+/** The nodes of the bus: those that share its storage. */
+export interface Nodes {
+  /** Those that run, but for this one, as they said of themselves at most two thirds of `agents.lease` ago; by node id. */
+  readonly others: readonly NodeRecord[];
+  /** How this node is: asked every second from then on. Unset: it does not serve. */
+  reportWith(report: () => NodeReport): void;
+  /** Tells the others now: something that matters has changed. */
+  announce(): void;
 }
 
 export interface AgentStream {

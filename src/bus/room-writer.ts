@@ -5,11 +5,13 @@ import { BusError } from "../core/errors.ts";
 import { type ChannelName, channelName, checkName, inboxOf, isInbox, quote } from "../core/names.ts";
 import type { ChannelRecord, RoomRecord } from "../core/room.ts";
 import type { RoutingRegistry } from "../routing/routing-registry.ts";
+import type { Directory } from "../storage/directory.ts";
 import { mapBounded } from "./bounded.ts";
 import type { ChannelLogs } from "./channel-logs.ts";
 import type { ChannelViews } from "./channel-views.ts";
 import type { DirectoryReplica } from "./directory-replica.ts";
-import type { Logs } from "./durability.ts";
+import { type Logs, logFor } from "./durability.ts";
+import { laterIncarnation } from "./incarnation.ts";
 import { Lanes } from "./lanes.ts";
 import { channelKey, memberKey, roomKey } from "./record-keys.ts";
 import type { ChannelPatch, ChannelView, NewChannel, NewRoom, RoomPatch, RoomView } from "./registry.ts";
@@ -18,6 +20,7 @@ import { sameData } from "./same-data.ts";
 
 export interface RoomWriterOptions {
   readonly options: BusOptions;
+  readonly directory: Directory;
   readonly replica: DirectoryReplica;
   readonly views: ChannelViews;
   readonly channelLogs: ChannelLogs;
@@ -92,7 +95,24 @@ export class RoomWriter {
       }
       await mapBounded(channels, (view) => this.#remove(view));
       await this.#deps.replica.remove(roomKey(name));
+      if (this.#deps.shared) await this.#removeLate(name);
     });
+  }
+
+  /** Channels that another node created while their room was being deleted. */
+  async #removeLate(room: string): Promise<void> {
+    const { directory, replica, views } = this.#deps;
+    for (;;) {
+      const late = await directory.list({ kind: "channel", parent: room, limit: 1_000 });
+      for (const { key } of late) {
+        // Created anew meanwhile, the room keeps what is in it.
+        if ((await replica.refresh(roomKey(room))) !== undefined) return;
+        await replica.refresh(key);
+        const view = views.channel(channelName(room, key.id).key);
+        if (view !== undefined) await this.#remove(view);
+      }
+      if (late.length < 1_000) return;
+    }
   }
 
   async createChannel(wanted: NewChannel, createRoom: boolean): Promise<{ channel: ChannelView; created: boolean }> {
@@ -221,17 +241,20 @@ export class RoomWriter {
   }
 
   async #putChannelRecord(wanted: NewChannel, counted: boolean): Promise<{ channel: ChannelView; created: boolean }> {
-    const { replica, views, clock, random, options, channelLogs } = this.#deps;
+    const { replica, views, logs, clock, random, options, channelLogs } = this.#deps;
     const { name } = wanted;
     if (views.channel(name.key) === undefined) await this.#removeMembers(name.key); // left behind by a crash
+    const durability = wanted.config.durability ?? views.defaultsOf(name.room).durability;
+    // A log is replaced by one of a later incarnation only, and another node's clock may have made the last one.
+    const left = await logFor(durability, logs).state(name);
     const record: ChannelRecord = {
       room: name.room,
       channel: name.channel,
       description: wanted.description,
       metadata: wanted.metadata,
       config: wanted.config,
-      durability: wanted.config.durability ?? views.defaultsOf(name.room).durability,
-      incarnation: random.uuid(clock.now()),
+      durability,
+      incarnation: laterIncarnation(left?.incarnation, random, clock.now()),
       createdAtMs: clock.now(),
     };
     const put = (current: unknown) => (current === undefined ? record : undefined);
@@ -240,9 +263,25 @@ export class RoomWriter {
     if (outcome.kind === "full") throw tooMany("channels", options.limits.channels);
     const channel = views.channel(name.key);
     if (channel === undefined) throw channelNotFound(name); // deleted by another node at the same moment
-    if (outcome.kind === "stored") await channelLogs.create(channel);
-    else if (!channelLogs.isReady(channel)) await channelLogs.ensure(channel);
+    if (outcome.kind === "stored") {
+      await this.#checkRoom(channel);
+      await channelLogs.create(channel);
+    } else if (!channelLogs.isReady(channel)) await channelLogs.ensure(channel);
     return { channel, created: outcome.kind === "stored" };
+  }
+
+  /**
+   * Another node may have deleted the room while the channel came to be in it. It removes the room first and looks for its
+   * channels then, so one of the two sees the other.
+   */
+  async #checkRoom({ name, incarnation }: ChannelView): Promise<void> {
+    if (!this.#deps.shared || isInbox(name)) return;
+    if ((await this.#deps.replica.refresh(roomKey(name.room))) !== undefined) return;
+    const record = await this.#deps.replica.refresh(channelKey(name));
+    if ((record?.value as ChannelRecord | undefined)?.incarnation === incarnation) {
+      await this.#deps.replica.remove(channelKey(name), record!.version);
+    }
+    throw new BusError("CONCURRENT_UPDATE", `room ${name.room} was deleted while ${name.key} was created; try again`);
   }
 
   /** The record first: from then on nobody finds the channel, and what is left behind is nobody's. */

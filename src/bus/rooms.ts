@@ -2,7 +2,6 @@ import { BusError } from "../core/errors.ts";
 import type { Logger } from "../core/logger.ts";
 import { type ChannelName, inboxOf, isInbox, quote } from "../core/names.ts";
 import type { ChannelRecord } from "../core/room.ts";
-import type { Directory } from "../storage/directory.ts";
 import { ChannelLogs } from "./channel-logs.ts";
 import { ChannelViews, type ChannelViewsOptions, type ViewChange } from "./channel-views.ts";
 import type { RecordChange } from "./directory-replica.ts";
@@ -84,7 +83,6 @@ export class RoomState {
 
 export interface RoomsOptions extends Omit<RoomWriterOptions, "views" | "channelLogs"> {
   readonly state: RoomState;
-  readonly directory: Directory;
   readonly agentExists: (agentId: string) => boolean;
 }
 
@@ -97,16 +95,16 @@ export interface OpenRooms extends Rooms {
 export async function createRooms(options: RoomsOptions): Promise<OpenRooms> {
   const { state, replica, directory, clock, logs } = options;
   const { views, memberships } = state;
-  const channelLogs = new ChannelLogs(replica);
+  const channelLogs = new ChannelLogs(replica, logs);
   const writer = new RoomWriter({ ...options, views, channelLogs });
   const members = new Members({ directory, replica, views, memberships, clock });
   const creating = new Map<string, Promise<ChannelView>>();
 
   state.channels.add(({ kind, channel }) => {
-    if (kind === "deleted") channelLogs.forget(channel.incarnation);
+    if (kind === "deleted") channelLogs.forget(channel);
     if (kind === "created") writer.counted(channel.name.key);
   });
-  await channelLogs.createForgotten([...views.all].filter((view) => view.log === logs.volatile));
+  await channelLogs.createForgotten([...views.all].filter((view) => channelLogs.isLocal(view)));
 
   /** Callers that come while it is being made wait for the same one. */
   function once(name: ChannelName, make: () => Promise<ChannelView>): Promise<ChannelView> {
@@ -158,6 +156,9 @@ export async function createRooms(options: RoomsOptions): Promise<OpenRooms> {
       const view = views.channel(name.key);
       if (view === undefined || (await channelLogs.ensure(view))) return view;
       return views.channel(name.key);
+    },
+    async ensureLog(view) {
+      return (await channelLogs.ensure(view)) ? view : views.channel(view.name.key);
     },
     matching: (pattern) => views.channels("", pattern, "", Number.POSITIVE_INFINITY),
     joinedBy: (agentId) =>

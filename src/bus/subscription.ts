@@ -1,15 +1,15 @@
 import type { Clock } from "../core/clock.ts";
-import { epochAt } from "../core/epoch-chain.ts";
+import { epochAt, type LogExtent } from "../core/epoch-chain.ts";
 import { BusError, isBusError } from "../core/errors.ts";
 import type { EntryTest } from "../core/filter.ts";
 import { type Facets, type LogEntry, maySee } from "../core/message.ts";
 import type { ChannelGap, Delivery, EndReason, MessageCodec } from "../core/message-codec.ts";
 import type { Counter } from "../core/meters.ts";
 import { formatPosition } from "../core/position.ts";
-import type { ReadResult } from "../storage/message-log.ts";
 import type { ChannelTail, TailListener } from "./channel-tail.ts";
-import type { Hub } from "./hub.ts";
+import type { Hub, TailRead } from "./hub.ts";
 import type { ChannelView } from "./registry.ts";
+import { pageBehind } from "./store-page.ts";
 
 export interface SubscriptionSettings {
   readonly agentId: string;
@@ -41,7 +41,7 @@ interface Cursor extends TailListener {
   /** The last sequence whose position the client was told. */
   announced: number;
   /** The head when the subscription opened: reaching it counts as caught up. */
-  readonly target: number;
+  target: number;
   caughtUp: boolean;
   queued: boolean;
   reading: boolean;
@@ -112,6 +112,7 @@ export class Subscription {
       queued: false,
       reading: false,
       wake: () => this.#wake(cursor),
+      rewound: (agreed, log) => this.#rewound(cursor, agreed, log),
     };
     if (!cursor.caughtUp) this.#toCatchUp++;
     tail.listeners.add(cursor);
@@ -152,6 +153,13 @@ export class Subscription {
     // Before the end, when the stream was ended while it was being opened.
     this.#frames.unshift(frame);
     this.onReady();
+  }
+
+  /** What the stream will never get of a channel that came after its opening. */
+  tellGap(gap: ChannelGap): void {
+    this.#deps.gaps(gap.cause).add(1);
+    if (this.settings.failOnGap) this.fail(gapError(gap));
+    else this.#pushFrame({ gaps: [gap] });
   }
 
   /** The next finished frame, or undefined: nothing now, `onReady` will tell. */
@@ -316,18 +324,38 @@ export class Subscription {
     return this.#deps.codec.frame({ sealed, positions: [position] });
   }
 
+  /** The log lost its end. Who stands behind what is left of it goes back there, and is told what was taken away. */
+  #rewound(cursor: Cursor, agreed: number, log: LogExtent): void {
+    cursor.target = Math.min(cursor.target, agreed);
+    if (cursor.after > agreed) {
+      // What was issued anew under these numbers may be trimmed already: the reader has not seen that, either.
+      const last = Math.max(cursor.after, log.floor - 1);
+      cursor.after = Math.max(agreed, log.floor - 1);
+      cursor.epoch = epochAt(log.links, cursor.after);
+      if (!this.#gap(cursor, { name: cursor.view.name, first: agreed + 1, last, cause: "NEW_EPOCH" })) return;
+      this.onReady();
+    }
+    this.#checkCaughtUp(cursor);
+  }
+
   async #readStore(cursor: Cursor): Promise<void> {
     this.#readingStore = true;
     cursor.reading = true;
+    const from = cursor.after;
     try {
-      const result = await this.#deps.hub.read(cursor.view, {
-        from: cursor.after,
+      const result = await this.#deps.hub.readBehind(cursor.tail, cursor.view, {
+        from,
         backward: false,
         maxEntries: Math.min(STORE_ENTRIES, this.settings.maxMessages || STORE_ENTRIES),
         maxBytes: this.settings.deliveryBytes,
       });
       cursor.reading = false;
-      if (this.#isCurrent(cursor)) this.#takeFromStore(cursor, result);
+      if (this.#isCurrent(cursor)) {
+        // Without a log: deleted, which the rooms will tell, or lost and being made anew.
+        if (result === undefined) this.#retryLater(cursor);
+        else if (cursor.after === from) this.#takeFromStore(cursor, result);
+        else this.#wake(cursor); // taken back while it was read
+      }
     } catch (error) {
       if (!isBusError(error, "STORAGE_UNAVAILABLE")) {
         this.fail(isBusError(error) ? error : new BusError("INTERNAL", "reading failed", { cause: error }));
@@ -346,8 +374,7 @@ export class Subscription {
   }
 
   /** What the store gave becomes frames and gaps, in the order of the log. */
-  #takeFromStore(cursor: Cursor, { entries, state, damaged }: ReadResult): void {
-    if (state === undefined || state.incarnation !== cursor.view.incarnation) return;
+  #takeFromStore(cursor: Cursor, read: TailRead): void {
     const nowMs = this.#deps.clock.now();
     const before = cursor.after;
     let sealing: LogEntry[] = [];
@@ -356,29 +383,19 @@ export class Subscription {
       this.#frames.push(this.#frame(cursor, this.#deps.codec.seal(sealing)));
       sealing = [];
     };
-    const skip = (first: number, last: number, cause: ChannelGap["cause"]): boolean => {
-      flush();
-      cursor.after = last;
-      cursor.epoch = epochAt(state.links, last);
-      return this.#gap(cursor, { name: cursor.view.name, first, last, cause });
-    };
-    const holes = [...damaged];
-    if (state.floor > cursor.after + 1 && (entries[0]?.sequence ?? state.head + 1) >= state.floor) {
-      if (!skip(cursor.after + 1, state.floor - 1, "RETENTION")) return;
-    }
-    for (const entry of entries) {
-      while (holes.length > 0 && holes[0]!.first < entry.sequence) {
-        const { first, last } = holes.shift()!;
-        if (last > cursor.after && !skip(Math.max(first, cursor.after + 1), last, "DAMAGED")) return;
+    for (const item of pageBehind(before, read)) {
+      if ("sequence" in item) {
+        cursor.after = item.sequence;
+        cursor.epoch = item.epoch;
+        if (this.delivers(item, nowMs)) sealing.push(item);
+        continue;
       }
-      cursor.after = entry.sequence;
-      cursor.epoch = entry.epoch;
-      if (this.delivers(entry, nowMs)) sealing.push(entry);
+      flush();
+      cursor.after = item.last;
+      cursor.epoch = epochAt(read.state.links, item.last);
+      if (!this.#gap(cursor, { name: cursor.view.name, ...item })) return;
     }
     flush();
-    for (const { first, last } of holes) {
-      if (last > cursor.after && !skip(Math.max(first, cursor.after + 1), last, "DAMAGED")) return;
-    }
     this.#checkCaughtUp(cursor);
     if (cursor.after >= cursor.tail.head) return;
     if (cursor.after > before) {

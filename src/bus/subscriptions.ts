@@ -1,6 +1,6 @@
 import type { BusOptions } from "../core/bus-options.ts";
 import type { Clock, Stop } from "../core/clock.ts";
-import { BusError } from "../core/errors.ts";
+import { BusError, isBusError } from "../core/errors.ts";
 import { compileFilter, type Filter } from "../core/filter.ts";
 import type { Logger } from "../core/logger.ts";
 import type { ChannelGap, MessageCodec } from "../core/message-codec.ts";
@@ -8,8 +8,11 @@ import type { Counter, Meters } from "../core/meters.ts";
 import { type ChannelName, INBOX_ROOM, parseChannelName } from "../core/names.ts";
 import { type ChannelPattern, compileChannelPattern } from "../core/patterns.ts";
 import type { Position } from "../core/position.ts";
+import type { ChannelTail } from "./channel-tail.ts";
+import type { EpochRenewals } from "./epoch-renewals.ts";
+import type { ExclusiveNames, ExclusiveStream } from "./exclusive-names.ts";
 import type { Hub } from "./hub.ts";
-import { byChannel, ReadingStarts, type Start } from "./reading-starts.ts";
+import { byChannel, ReadingStarts, type Start, type StartingPoint } from "./reading-starts.ts";
 import type { AgentStream, Agents, ChannelView, Rooms } from "./registry.ts";
 import { gapError, Subscription } from "./subscription.ts";
 
@@ -31,8 +34,10 @@ export interface SubscribeInput {
 
 export interface SubscriptionsDependencies {
   readonly hub: Hub;
+  readonly renewals: EpochRenewals;
   readonly rooms: Rooms;
   readonly agents: Agents;
+  readonly exclusiveNames: ExclusiveNames;
   readonly codec: MessageCodec;
   readonly clock: Clock;
   readonly options: BusOptions;
@@ -40,25 +45,28 @@ export interface SubscriptionsDependencies {
   readonly logger: Logger;
 }
 
-interface Open {
+interface Open extends ExclusiveStream {
   readonly subscription: Subscription;
-  /** Counts up in the order in which streams were asked for. */
-  readonly order: number;
   readonly input: SubscribeInput;
   readonly named: ReadonlySet<string>;
   readonly patterns: readonly ChannelPattern[];
+  /** Positions that the client brought, of channels that were not placed yet: this node may learn of one later. */
+  readonly resume: Map<string, Position> | undefined;
   /** Neither channels nor patterns: the inbox and what the agent joined. */
   readonly ofAgent: boolean;
   readonly stream: AgentStream | undefined;
 }
 
 const TICK_MS = 1_000;
+/** How often a place is looked for in a log that loses its end all the time. */
+const MAX_PLACINGS = 5;
+const FIRST_RETRY_MS = 250;
+const MAX_RETRY_MS = 4_000;
 
 /** Opens subscriptions and keeps them in step with channels that come and go. */
 export class Subscriptions {
   readonly #deps: SubscriptionsDependencies;
   readonly #open = new Map<Subscription, Open>();
-  readonly #exclusive = new Map<string, Open>();
   readonly #perAgent = new Map<string, number>();
   #asked = 0;
   readonly #starts: ReadingStarts;
@@ -68,7 +76,7 @@ export class Subscriptions {
 
   constructor(deps: SubscriptionsDependencies) {
     this.#deps = deps;
-    this.#starts = new ReadingStarts(deps.hub, deps.clock, deps.options.limits.deliveryBytes);
+    this.#starts = new ReadingStarts(deps.hub, deps.clock, deps.renewals, deps.options.limits.deliveryBytes);
     this.#delivered = deps.meters.counter("messages_delivered_total", "Messages handed to subscriptions.");
     this.#stops = [
       deps.clock.every(TICK_MS, () => this.#tick()),
@@ -81,7 +89,7 @@ export class Subscriptions {
         else this.#memberLeft(agentId, channel);
       }),
     ];
-    for (const cause of ["RETENTION", "NEW_EPOCH", "DAMAGED"] as const) this.#gaps(cause);
+    for (const cause of ["RETENTION", "NEW_EPOCH", "DAMAGED", "LOST"] as const) this.#gaps(cause);
     deps.meters.gauge("subscriptions", "Open subscriptions.", () => this.#open.size);
   }
 
@@ -116,9 +124,14 @@ export class Subscriptions {
     const open: Open = {
       subscription,
       order: ++this.#asked,
+      takenOver: () => {
+        const { agentId, exclusive } = input;
+        subscription.end("TAKEN_OVER", `a newer stream of ${agentId} is the exclusive ${exclusive}`);
+      },
       input,
       named: new Set(names.map((name) => name.key)),
       patterns,
+      resume,
       ofAgent,
       stream: input.observe
         ? undefined
@@ -132,12 +145,13 @@ export class Subscriptions {
       const views = await this.#channelsOf(input, names, ofAgent);
       if (views.length > options.limits.channelsPerSubscription) throw tooManyChannels(options);
       const gaps: ChannelGap[] = [];
-      for (const placed of await Promise.all(views.map((view) => this.#place(open, view, input.start, resume)))) {
+      for (const placed of await Promise.all(views.map((view) => this.#place(open, view, input.start)))) {
         if (placed !== undefined) gaps.push(placed);
       }
       if (input.failOnGap && gaps.length > 0) throw gapError(gaps[0]!);
       open.stream?.describe([...input.channels, ...input.patterns].slice(0, 100));
-      this.#takeOver(open);
+      // Only a stream that opened well takes the place of another; of two that open at the same time the later one stays.
+      if (input.exclusive !== "") this.#deps.exclusiveNames.claim(input.agentId, input.exclusive, open);
       subscription.open(options.nodeId, gaps);
       return subscription;
     } catch (error) {
@@ -196,18 +210,6 @@ export class Subscriptions {
     this.#perAgent.set(agentId, (this.#perAgent.get(agentId) ?? 0) + 1);
   }
 
-  /** Only a stream that opened well takes the place of another; of two that open at the same time the later one stays. */
-  #takeOver(open: Open): void {
-    const { agentId, exclusive } = open.input;
-    if (exclusive === "") return;
-    const slot = `${agentId}\0${exclusive}`;
-    const other = this.#exclusive.get(slot);
-    const stays = other === undefined || other.order < open.order ? open : other;
-    const goes = stays === open ? other : open;
-    this.#exclusive.set(slot, stays);
-    goes?.subscription.end("TAKEN_OVER", `a newer stream of ${agentId} is the exclusive ${exclusive}`);
-  }
-
   #closed(subscription: Subscription, graceful: boolean): void {
     const open = this.#open.get(subscription);
     if (open === undefined) return;
@@ -216,8 +218,7 @@ export class Subscriptions {
     const left = (this.#perAgent.get(agentId) ?? 1) - 1;
     if (left > 0) this.#perAgent.set(agentId, left);
     else this.#perAgent.delete(agentId);
-    const slot = `${agentId}\0${exclusive}`;
-    if (this.#exclusive.get(slot) === open) this.#exclusive.delete(slot);
+    if (exclusive !== "") this.#deps.exclusiveNames.release(agentId, exclusive, open);
     open.stream?.close(graceful);
   }
 
@@ -260,30 +261,18 @@ export class Subscriptions {
 
   /** Finds where to start in one channel. Answers the gap that the reader must be told. */
   async #place(
-    { subscription, named }: Open,
+    { subscription, named, resume }: Open,
     view: ChannelView,
     start: Start,
-    resume: ReadonlyMap<string, Position> | undefined,
   ): Promise<ChannelGap | undefined> {
     // Listened to before the log is asked, so that nothing between the two is missed.
     const tail = this.#deps.hub.attach(view);
     const placeholder = { wake: () => {} };
     tail.listeners.add(placeholder);
     try {
-      let state = await view.log.state(view.name);
-      if (state?.incarnation !== view.incarnation) {
-        // A crash may have left the channel without its log; else it was deleted this very moment.
-        await this.#deps.rooms.reload(view.name);
-        state = await view.log.state(view.name);
-      }
-      if (state?.incarnation !== view.incarnation) {
-        if (!named.has(view.name.key)) return undefined;
-        throw new BusError("CHANNEL_DELETED", `${view.name.key} was deleted meanwhile`);
-      }
-      tail.startAt(state.head);
-      const { after, epoch, gap } = await this.#starts.find(view, state, start, resume, subscription);
+      const found = await this.#findStart(view, tail, start, resume, subscription);
       // Deleted while its log was asked: the subscription was not told, because it did not have the channel yet.
-      if (this.#deps.rooms.channel(view.name.key)?.incarnation !== view.incarnation) {
+      if (found === undefined || this.#deps.rooms.channel(view.name.key)?.incarnation !== view.incarnation) {
         if (!named.has(view.name.key)) return undefined;
         throw new BusError("CHANNEL_DELETED", `${view.name.key} was deleted meanwhile`);
       }
@@ -291,12 +280,42 @@ export class Subscriptions {
       if (!subscription.has(view.name.key) && subscription.channelCount >= channelsPerSubscription) {
         throw tooManyChannels(this.#deps.options);
       }
-      subscription.add(view, tail, after, epoch, state.head);
+      const { after, epoch, gap, head } = found;
+      subscription.add(view, tail, after, epoch, head);
+      // Of this log, and not of one that is made under its name later.
+      resume?.delete(view.name.key);
       return gap && { name: view.name, ...gap };
     } finally {
       tail.listeners.delete(placeholder);
       this.#deps.hub.release(tail);
     }
+  }
+
+  /** Where to start, as the log is when this is answered. Undefined: the channel is gone. */
+  async #findStart(
+    view: ChannelView,
+    tail: ChannelTail,
+    start: Start,
+    resume: ReadonlyMap<string, Position> | undefined,
+    subscription: Subscription,
+  ): Promise<(StartingPoint & { readonly head: number }) | undefined> {
+    const { hub, rooms } = this.#deps;
+    for (let attempt = 1; attempt <= MAX_PLACINGS; attempt++) {
+      const { rewinds } = tail;
+      let state = await hub.look(tail, view);
+      if (state?.incarnation !== view.incarnation) {
+        // A crash may have left the channel without its log; else it was deleted this very moment.
+        await rooms.ensureLog(view);
+        state = await hub.look(tail, view);
+      }
+      if (state?.incarnation !== view.incarnation) return undefined;
+      const found = await this.#starts.find(view, tail, state, start, resume, subscription);
+      // A log that lost its end meanwhile has no such place any more, and nobody took this reader back.
+      if (tail.rewinds === rewinds) return { ...found, head: state.head };
+    }
+    throw new BusError("STORAGE_UNAVAILABLE", `${view.name.key} is being rolled back by its storage; try again`, {
+      retryDelayMs: 1_000,
+    });
   }
 
   #channelCreated(view: ChannelView): void {
@@ -305,15 +324,15 @@ export class Subscriptions {
     for (const open of this.#open.values()) {
       const { patterns, subscription } = open;
       if (subscription.has(key) || !patterns.some((pattern) => pattern.matches(view.name))) continue;
-      // What comes to exist is read from its first message.
-      void this.#addLive(open, view, { kind: "earliest" });
+      // What comes to exist is read from its first message; what was there and is new to this node only, from its position.
+      void this.#addLive(open, view, startIn(open, key, { kind: "earliest" }));
     }
   }
 
   #memberJoined(agentId: string, view: ChannelView): void {
     for (const open of this.#open.values()) {
       if (!open.ofAgent || open.input.agentId !== agentId || open.subscription.has(view.name.key)) continue;
-      void this.#addLive(open, view, { kind: "new" });
+      void this.#addLive(open, view, startIn(open, view.name.key, { kind: "new" }));
     }
   }
 
@@ -323,14 +342,28 @@ export class Subscriptions {
     }
   }
 
-  async #addLive(open: Open, view: ChannelView, start: Start): Promise<void> {
+  /** A storage that is away does not end a stream that reads other channels: it gets this one when the storage is back. */
+  async #addLive(open: Open, view: ChannelView, start: Start, retryMs = FIRST_RETRY_MS): Promise<void> {
+    const { clock, rooms } = this.#deps;
+    const askedMs = clock.now();
     try {
-      await this.#place(open, view, start, undefined);
+      const gap = await this.#place(open, view, start);
+      if (gap !== undefined) open.subscription.tellGap(gap);
     } catch (error) {
-      if (error instanceof BusError && error.reason === "CHANNEL_DELETED") return;
-      open.subscription.fail(
-        error instanceof BusError ? error : new BusError("INTERNAL", "opening a channel failed", { cause: error }),
-      );
+      if (isBusError(error, "CHANNEL_DELETED")) return;
+      if (!isBusError(error, "STORAGE_UNAVAILABLE")) {
+        const internal = new BusError("INTERNAL", "opening a channel failed", { cause: error });
+        open.subscription.fail(isBusError(error) ? error : internal);
+        return;
+      }
+      const later: Start = start.kind === "new" ? { kind: "since", timeMs: askedMs } : start;
+      clock.after(retryMs, () => {
+        const { key } = view.name;
+        if (!this.#open.has(open.subscription) || open.subscription.has(key)) return;
+        if (rooms.channel(key)?.incarnation !== view.incarnation) return;
+        if (open.ofAgent && !rooms.joinedBy(open.input.agentId).some(({ name }) => name.key === key)) return;
+        void this.#addLive(open, view, later, Math.min(retryMs * 2, MAX_RETRY_MS));
+      });
     }
   }
 
@@ -348,6 +381,11 @@ export class Subscriptions {
     const nowMs = this.#deps.clock.monotonic();
     for (const subscription of this.#open.keys()) subscription.tick(nowMs);
   }
+}
+
+/** Where a stream begins in a channel that it gets after its opening. */
+function startIn({ input, resume }: Open, key: string, otherwise: Start): Start {
+  return resume?.has(key) ? input.start : otherwise;
 }
 
 function tooManyChannels(options: BusOptions): BusError {

@@ -3,6 +3,8 @@ export type AgentKind = (typeof AGENT_KINDS)[number];
 
 export const AGENT_STATES = ["ONLINE", "AWAY", "OFFLINE", "DRAINING"] as const;
 export type AgentState = (typeof AGENT_STATES)[number];
+/** The states of an agent that is here. */
+export type PresentState = Exclude<AgentState, "OFFLINE">;
 
 export interface Capability {
   readonly name: string;

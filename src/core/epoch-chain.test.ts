@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { describe, it } from "vitest";
-import { type EpochLink, epochAt, type LogExtent, placeReader } from "./epoch-chain.ts";
+import { compareExtents, type EpochLink, epochAt, type LogExtent, placeReader } from "./epoch-chain.ts";
 
 /** A log with its history: which (epoch, sequence) every entry ever issued has, and whether it still is in the log. */
 interface History {
@@ -46,9 +46,9 @@ describe("placeReader", () => {
         const sequence = seen?.sequence ?? 0;
         const { after, gap } = placeReader(log, epoch, sequence);
         const told = (number: number) => gap !== undefined && gap.first <= number && number <= gap.last;
-        // What is in the log and lies on the reader's own side of the first loss it did not see was seen by it.
-        const next = log.links[log.links.findIndex((link) => link.epoch === epoch) + 1];
-        const common = next === undefined ? sequence : Math.min(sequence, next.first - 1);
+        // What is in the log and lies on the reader's own side of every loss it did not see was seen by it.
+        const later = log.links.slice(log.links.findIndex((link) => link.epoch === epoch) + 1);
+        const common = Math.min(sequence, ...later.map(({ first }) => first - 1));
         for (let number = 1; number <= log.head; number++) {
           const wasSeen = number <= common;
           const delivered = number > after && number >= log.floor;
@@ -116,4 +116,50 @@ describe("epochAt", () => {
       }),
     );
   });
+});
+
+describe("compareExtents", () => {
+  const A = { epoch: 1, first: 1 };
+  const B = { epoch: 2, first: 8 };
+  const extent = (head: number, ...links: EpochLink[]): LogExtent => ({ head, floor: 1, links });
+
+  it("finds growth, with and without a new epoch", () => {
+    assert.deepEqual(compareExtents(extent(5, A), extent(5, A)).kind, "grown");
+    assert.deepEqual(compareExtents(extent(5, A), extent(9, A)).kind, "grown");
+    assert.deepEqual(compareExtents(extent(7, A), extent(9, A, B)).kind, "grown");
+    assert.deepEqual(compareExtents(extent(3, A), extent(9, A, B)).kind, "grown");
+  });
+
+  it("finds where a log parts from what was known of it", () => {
+    assert.deepEqual(compareExtents(extent(10, A), extent(9, A, B)), { agreed: 7, kind: "forked" });
+    assert.deepEqual(compareExtents(extent(10, A, B), extent(6, A, { epoch: 3, first: 6 })), {
+      agreed: 5,
+      kind: "forked",
+    });
+    assert.deepEqual(compareExtents(extent(10, A), extent(3, B)), { agreed: 0, kind: "forked" });
+  });
+
+  it("finds answers that are behind", () => {
+    assert.deepEqual(compareExtents(extent(10, A), extent(7, A)), { agreed: 7, kind: "behind" });
+    assert.deepEqual(compareExtents(extent(10, A, B), extent(9, A)), { agreed: 7, kind: "behind" });
+    assert.deepEqual(compareExtents(extent(10, A, B), extent(5, A)), { agreed: 5, kind: "behind" });
+  });
+
+  it("agrees with what really is in both", () =>
+    fc.assert(
+      fc.property(history, fc.nat(), ({ log, issued }, at) => {
+        // What was known when so many entries had been issued.
+        const some = issued.slice(0, issued.length === 0 ? 0 : at % (issued.length + 1));
+        const known = new Map(some.map(({ sequence, epoch }) => [sequence, epoch]));
+        const last = some.at(-1);
+        if (last === undefined) return;
+        const links = log.links.slice(0, log.links.findIndex(({ epoch }) => epoch === last.epoch) + 1);
+        const { agreed, kind } = compareExtents({ head: last.sequence, links }, log);
+        for (let sequence = 1; sequence <= last.sequence; sequence++) {
+          const same = sequence <= log.head && epochAt(log.links, sequence) === known.get(sequence);
+          assert.equal(sequence <= agreed, same, `${sequence} of ${last.sequence}; agreed ${agreed}`);
+        }
+        assert.equal(kind === "grown", agreed >= last.sequence);
+      }),
+    ));
 });

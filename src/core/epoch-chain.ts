@@ -4,7 +4,8 @@ export interface EpochLink {
   readonly first: number;
 }
 
-export type GapCause = "RETENTION" | "NEW_EPOCH" | "DAMAGED";
+/** LOST: on the way between two nodes, an unknown number of them; the range is the place where they are missing. */
+export type GapCause = "RETENTION" | "NEW_EPOCH" | "DAMAGED" | "LOST";
 
 /** Sequences `first` to `last` cannot be delivered; `last` 0: unknown how many. */
 export interface GapRange {
@@ -50,12 +51,11 @@ export function placeReader(log: LogExtent, epoch: number, sequence: number): Pl
     // Another log than the reader knew: everything that is here is new to it, and what it missed there is unknown.
     return { after: log.floor - 1, gap: { first: sequence + 1, last: 0, cause: "NEW_EPOCH" }, rolledBack: false };
   }
-  const next = log.links[at + 1];
-  const end = next === undefined ? log.head : next.first - 1;
+  const end = endOf(log, at);
   if (sequence <= end) return atLeastFloor(log, sequence);
   // What was issued anew under these numbers may be trimmed already: the reader has not seen that, either.
   const gap: GapRange = { first: end + 1, last: Math.max(sequence, log.floor - 1), cause: "NEW_EPOCH" };
-  return { after: Math.max(end, log.floor - 1), gap, rolledBack: next === undefined };
+  return { after: Math.max(end, log.floor - 1), gap, rolledBack: at === log.links.length - 1 };
 }
 
 function atLeastFloor(log: LogExtent, sequence: number): Placement {
@@ -65,4 +65,37 @@ function atLeastFloor(log: LogExtent, sequence: number): Placement {
     gap: { first: sequence + 1, last: log.floor - 1, cause: "RETENTION" },
     rolledBack: false,
   };
+}
+
+/** How a log's extent compares with what was known of the same log before. */
+export interface Comparison {
+  /** Up to this sequence both hold the same messages under the same numbers. */
+  readonly agreed: number;
+  /**
+   * - grown: all that was known is still there.
+   * - forked: messages that were known are gone, and their numbers are issued anew under another epoch.
+   * - behind: less than was known, without a new epoch: an old answer, or a log that was rolled back and is not aware of it.
+   */
+  readonly kind: "grown" | "forked" | "behind";
+}
+
+/** Compares what a log tells of itself with what was known of it. */
+export function compareExtents(known: Pick<LogExtent, "head" | "links">, told: LogExtent): Comparison {
+  for (let i = known.links.length - 1; i >= 0; i--) {
+    const at = told.links.findIndex(({ epoch }) => epoch === known.links[i]!.epoch);
+    if (at < 0) continue;
+    // The newest link that both have: they part where the first of the two goes on under another epoch, or ends.
+    const knownEnd = endOf(known, i);
+    const toldEnd = endOf(told, at);
+    if (i === known.links.length - 1 && toldEnd >= knownEnd) return { agreed: toldEnd, kind: "grown" };
+    return { agreed: Math.min(knownEnd, toldEnd), kind: at < told.links.length - 1 ? "forked" : "behind" };
+  }
+  return { agreed: 0, kind: "forked" };
+}
+
+/** The last sequence of a link that is still in the log: a later link may have begun below the one that follows. */
+function endOf({ head, links }: Pick<LogExtent, "head" | "links">, at: number): number {
+  let end = at === links.length - 1 ? head : Number.POSITIVE_INFINITY;
+  for (let later = at + 1; later < links.length; later++) end = Math.min(end, links[later]!.first - 1);
+  return end;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
 import { AdminService } from "../../gen/agentbus/v1/admin_service_pb.ts";
-import { createBackend, openNode } from "../../test/support/registry-fixture.ts";
+import { createBackend, openNode, pass } from "../../test/support/registry-fixture.ts";
 import { clientOf, openAccess, reasonOf } from "../../test/support/rpc-fixture.ts";
 import { DEFAULT_BUS_OPTIONS } from "../core/bus-options.ts";
 import { channelName } from "../core/names.ts";
@@ -20,8 +20,8 @@ const ACTIVITY: NodeActivity = {
   deliveryRate: 7.5,
 };
 
-async function open() {
-  const node = await openNode(createBackend("durable"));
+async function open(backend = createBackend("durable")) {
+  const node = await openNode(backend);
   const drained: (number | undefined)[] = [];
   const handlers = createAdminHandlers({
     ...node,
@@ -92,6 +92,41 @@ describe("AdminService", () => {
       [true, ["storage is slow"], 4n, 6.5],
     );
     assert.equal(node?.uptimeDuration?.seconds, 60n);
+  });
+
+  it("GetStatus shows every node that runs, this one first", async () => {
+    const backend = createBackend("shared");
+    const other = await openNode(backend, { nodeId: "another" });
+    const { client } = await open(backend);
+    const startedAtMs = backend.clock.now() - 5_000;
+    other.nodes.reportWith(() => ({
+      ...ACTIVITY,
+      serving: false,
+      problems: ["draining"],
+      version: "1.2.2",
+      startedAtMs,
+      storage: "redis",
+    }));
+    await pass(backend, 10_000);
+    const { nodes } = await client.getStatus({});
+    assert.deepEqual(
+      nodes.map(({ nodeId, version, serving, problems, published, storage, uptimeDuration }) => [
+        nodeId,
+        version,
+        serving,
+        problems[0],
+        published,
+        storage,
+        uptimeDuration?.seconds,
+      ]),
+      [
+        ["message-broker-1", "1.2.3", true, "storage is slow", 4n, "file", 70n],
+        ["another", "1.2.2", false, "draining", 4n, "redis", 15n],
+      ],
+    );
+    await other.close();
+    await pass(backend, 50);
+    assert.equal((await client.getStatus({})).nodes.length, 1);
   });
 
   it("GetMetrics hands on the JSON of /metrics.json", async () => {

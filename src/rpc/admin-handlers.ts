@@ -1,8 +1,10 @@
+import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { AdminService } from "../../gen/agentbus/v1/admin_service_pb.ts";
+import { type AdminService, type NodeStatus, NodeStatusSchema } from "../../gen/agentbus/v1/admin_service_pb.ts";
 import { ChannelSchema } from "../../gen/agentbus/v1/room_pb.ts";
 import { mapBounded } from "../bus/bounded.ts";
-import type { Agents, ChannelView, Rooms } from "../bus/registry.ts";
+import type { NodeRecord, NodeReport } from "../bus/node-records.ts";
+import type { Agents, ChannelView, Nodes, Rooms } from "../bus/registry.ts";
 import type { BusOptions } from "../core/bus-options.ts";
 import type { Clock } from "../core/clock.ts";
 import { DURABILITIES, type Durability } from "../core/room.ts";
@@ -17,24 +19,12 @@ const CAPABILITIES = ["message_management", "delivery"];
 const DEFAULT_BUSIEST_CHANNELS = 20;
 
 /** How this node is, at this moment. */
-export interface NodeActivity {
-  readonly serving: boolean;
-  /** Why it is not serving, or what is degraded. */
-  readonly problems: readonly string[];
-  readonly connections: number;
-  readonly streams: number;
-  readonly subscriptions: number;
-  /** Messages since the start. */
-  readonly published: number;
-  readonly delivered: number;
-  /** Messages a second over the last minute. */
-  readonly publishRate: number;
-  readonly deliveryRate: number;
-}
+export type NodeActivity = Omit<NodeReport, "version" | "startedAtMs" | "storage">;
 
 export interface AdminHandlersOptions {
   readonly rooms: Rooms;
   readonly agents: Agents;
+  readonly nodes: Nodes;
   readonly access: Access;
   readonly options: BusOptions;
   readonly clock: Clock;
@@ -57,7 +47,10 @@ export interface AdminHandlersOptions {
 
 /** Translates between wire and domain. Interceptors validate before it and map errors after it. */
 export function createAdminHandlers(deps: AdminHandlersOptions): ServiceImpl<typeof AdminService> {
-  const { rooms, agents, access, options, clock, storage, subscriptionCount } = deps;
+  const { rooms, agents, nodes, access, options, clock, storage, subscriptionCount } = deps;
+  const { version, startedAtMs } = deps;
+  const report = (): NodeReport => ({ ...deps.activity(), version, startedAtMs, storage: storage.kind });
+  nodes.reportWith(report);
 
   return {
     ping(request) {
@@ -80,26 +73,13 @@ export function createAdminHandlers(deps: AdminHandlersOptions): ServiceImpl<typ
     },
 
     async getStatus(request) {
-      const { problems, published, delivered, ...activity } = deps.activity();
       const busiest = busiestChannels(rooms, request.maxChannels || DEFAULT_BUSIEST_CHANNELS);
       const channels = await mapBounded(busiest, (view) =>
         channelMessage(view, rooms.channelRecord(view.name.key), subscriptionCount(view.name.key)),
       );
       const [busiestThatFit = []] = chunksOf(ChannelSchema, channels, options.limits.responseBytes);
       return {
-        nodes: [
-          {
-            ...activity,
-            nodeId: options.nodeId,
-            version: deps.version,
-            startTime: timestampOf(deps.startedAtMs),
-            uptimeDuration: durationOf(Math.max(0, clock.now() - deps.startedAtMs)),
-            problems: [...problems],
-            published: BigInt(published),
-            delivered: BigInt(delivered),
-            storage: storage.kind,
-          },
-        ],
+        nodes: [{ ...report(), nodeId: options.nodeId }, ...nodes.others].map((node) => nodeStatus(node, clock.now())),
         agents: agents.counts.agents,
         agentsOnline: agents.counts.online,
         rooms: rooms.counts.rooms,
@@ -118,6 +98,25 @@ export function createAdminHandlers(deps: AdminHandlersOptions): ServiceImpl<typ
       return {};
     },
   };
+}
+
+function nodeStatus(node: NodeReport & Pick<NodeRecord, "nodeId">, nowMs: number): NodeStatus {
+  return create(NodeStatusSchema, {
+    nodeId: node.nodeId,
+    version: node.version,
+    startTime: timestampOf(node.startedAtMs),
+    uptimeDuration: durationOf(Math.max(0, nowMs - node.startedAtMs)),
+    serving: node.serving,
+    problems: [...node.problems],
+    connections: node.connections,
+    streams: node.streams,
+    subscriptions: node.subscriptions,
+    published: BigInt(node.published),
+    delivered: BigInt(node.delivered),
+    publishRate: node.publishRate,
+    deliveryRate: node.deliveryRate,
+    storage: node.storage,
+  });
 }
 
 function featuresOf(capabilities: AdminHandlersOptions["storage"]["capabilities"]): string[] {

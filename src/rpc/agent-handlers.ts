@@ -81,10 +81,10 @@ export function createAgentHandlers(options: AgentHandlersOptions): ServiceImpl<
       return { state: stateMessage(agents.heartbeat(agentId, state)), leaseDuration: durationOf(agentLeaseMs) };
     },
 
-    disconnectAgent(request, context) {
+    async disconnectAgent(request, context) {
       const agentId = access.actor(context, request.agentId);
       known(agentId);
-      return { endedStreams: agents.disconnect(agentId) };
+      return { endedStreams: await agents.disconnect(agentId) };
     },
 
     async deleteAgent(request, context) {

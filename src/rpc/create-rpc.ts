@@ -88,6 +88,7 @@ export function createRpc(options: RpcOptions): Rpc {
         ...admin,
         rooms: bus.rooms,
         agents: bus.agents,
+        nodes: bus.nodes,
         access,
         options: bus.options,
         clock: bus.clock,
@@ -124,6 +125,7 @@ export function createRpc(options: RpcOptions): Rpc {
       jsonOptions: { ignoreUnknownFields: false },
     }) as Rpc["onRequest"],
     beginDrain(graceMs) {
+      bus.nodes.announce();
       bus.subscriptions.beginDrain(graceMs);
       lines.goAway(graceMs);
     },

@@ -107,8 +107,8 @@ export class PublishLine {
   }
 
   #checkOrder(requestId: number): void {
-    if (this.#resendFrom === undefined) return;
-    if (requestId !== this.#resendFrom) {
+    if (this.#resendFrom === undefined || requestId < this.#resendFrom) return;
+    if (requestId > this.#resendFrom) {
       throw new BusError("RESEND_REQUIRED", `request ${this.#resendFrom} was refused: send it again first`);
     }
     this.#resendFrom = undefined;

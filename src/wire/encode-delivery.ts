@@ -5,7 +5,7 @@ import { messageField, millisField, stringField, varintField } from "./writer.ts
 
 /** Numbers of SubscribeResponse's fields. */
 const RESPONSE = { positions: 2, gaps: 3, opened: 4, caughtUp: 5, serverTime: 6, goAway: 7, end: 8 } as const;
-const GAP_CAUSE: Readonly<Record<GapCause, number>> = { RETENTION: 1, NEW_EPOCH: 2, DAMAGED: 3 };
+const GAP_CAUSE: Readonly<Record<GapCause, number>> = { RETENTION: 1, NEW_EPOCH: 2, DAMAGED: 3, LOST: 4 };
 const END_REASON: Readonly<Record<EndReason, number>> = {
   TAKEN_OVER: 1,
   CHANNEL_DELETED: 2,

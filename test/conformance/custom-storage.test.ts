@@ -18,6 +18,7 @@ function countingStorage(counts: { appends: number }): StorageFactory {
         counts.appends++;
         return inner.log.append(batch);
       },
+      ends: (names) => inner.log.ends(names),
       read: (request) => inner.log.read(request),
       findId: (...args) => inner.log.findId(...args),
       findTime: (...args) => inner.log.findTime(...args),

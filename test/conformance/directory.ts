@@ -22,9 +22,9 @@ export function describeDirectory(adapter: string, open: OpenStorage): void {
     it("S0-3.1.2: keeps JSON values and counts versions from 1", async () => {
       const value = { text: 'ünï ✓ " \\ \n', list: [1, 2.5, -3], nested: { yes: true, no: {} }, empty: "" };
       assert.equal(await directory.get(key("a")), undefined);
-      assert.deepEqual(await directory.put(key("a"), value), { kind: "stored", version: 1 });
+      assert.deepEqual(await directory.put(key("a"), value), { kind: "stored", version: 1, expiresAtMs: 0 });
       assert.deepEqual(await directory.get(key("a")), { key: key("a"), version: 1, value, expiresAtMs: 0 });
-      assert.deepEqual(await directory.put(key("a"), { other: 1 }), { kind: "stored", version: 2 });
+      assert.deepEqual(await directory.put(key("a"), { other: 1 }), { kind: "stored", version: 2, expiresAtMs: 0 });
       assert.deepEqual((await directory.get(key("a")))!.value, { other: 1 });
     });
 
@@ -46,7 +46,11 @@ export function describeDirectory(adapter: string, open: OpenStorage): void {
       assert.equal((await directory.put(key("a"), { n: 1 }, { expectedVersion: 0 })).kind, "stored");
       const outcome = await directory.put(key("a"), { n: 2 }, { expectedVersion: 0 });
       assert.deepEqual(outcome, { kind: "conflict", current: await directory.get(key("a")) });
-      assert.deepEqual(await directory.put(key("a"), { n: 2 }, { expectedVersion: 1 }), { kind: "stored", version: 2 });
+      assert.deepEqual(await directory.put(key("a"), { n: 2 }, { expectedVersion: 1 }), {
+        kind: "stored",
+        version: 2,
+        expiresAtMs: 0,
+      });
     });
 
     it("lets one of many creators win", async () => {
@@ -81,7 +85,11 @@ export function describeDirectory(adapter: string, open: OpenStorage): void {
       await directory.put(key("a"), {});
       await directory.put(key("a"), {});
       await directory.delete(key("a"));
-      assert.deepEqual(await directory.put(key("a"), {}, { expectedVersion: 0 }), { kind: "stored", version: 3 });
+      assert.deepEqual(await directory.put(key("a"), {}, { expectedVersion: 0 }), {
+        kind: "stored",
+        version: 3,
+        expiresAtMs: 0,
+      });
     });
 
     it("lists by parent and id, page by page", async () => {
@@ -110,7 +118,7 @@ export function describeDirectory(adapter: string, open: OpenStorage): void {
     });
 
     it("does not return what has expired", async () => {
-      await directory.put(key("a"), { n: 1 }, { expiresAtMs: START_MS + 10 });
+      await directory.put(key("a"), { n: 1 }, { timeToLiveMs: 10 });
       await directory.put(key("b"), {});
       opened.advance(9);
       assert.equal((await directory.get(key("a")))!.expiresAtMs, START_MS + 10);
@@ -129,6 +137,24 @@ export function describeDirectory(adapter: string, open: OpenStorage): void {
       assert.notEqual(await directory.get(key("a")), undefined);
     });
 
+    it("counts a record's time to live from its newest put, and says when it ends", async () => {
+      const stored = (version: number, expiresAtMs: number) => ({ kind: "stored", version, expiresAtMs });
+      assert.deepEqual(await directory.put(key("a"), {}, { timeToLiveMs: 10 }), stored(1, START_MS + 10));
+      opened.advance(9);
+      const renewed = await directory.put(key("a"), {}, { expectedVersion: 1, timeToLiveMs: 10 });
+      assert.deepEqual(renewed, stored(2, START_MS + 19));
+      opened.advance(9);
+      assert.equal((await directory.get(key("a")))!.expiresAtMs, START_MS + 19);
+      opened.advance(1);
+      assert.equal(await directory.get(key("a")), undefined);
+      // One that comes again is no renewal of what was there: a lease that was lost must not look as if it had been kept.
+      const again = await directory.put(key("a"), {}, { expectedVersion: 0, timeToLiveMs: 10 });
+      assert.deepEqual(again, stored(3, START_MS + 29));
+      assert.deepEqual(await directory.put(key("a"), {}), stored(4, 0));
+      opened.advance(1_000_000);
+      assert.equal((await directory.get(key("a")))!.expiresAtMs, 0);
+    });
+
     it("limits how many a parent has, and only when one is added", async () => {
       const put = (id: string, maxInParent: number) => directory.put(key(id), {}, { maxInParent });
       const outcomes = await Promise.all(range(1, 20).map((n) => put(`${n}`, 5)));
@@ -142,8 +168,8 @@ export function describeDirectory(adapter: string, open: OpenStorage): void {
     });
 
     it("does not count what has expired against the limit", async () => {
-      await directory.put(key("a"), {}, { expiresAtMs: START_MS + 10 });
-      await directory.put(key("b"), {}, { expiresAtMs: START_MS + 20 });
+      await directory.put(key("a"), {}, { timeToLiveMs: 10 });
+      await directory.put(key("b"), {}, { timeToLiveMs: 20 });
       opened.advance(10);
       assert.equal((await directory.put(key("c"), {}, { maxInParent: 2 })).kind, "stored");
       assert.equal((await directory.put(key("d"), {}, { maxInParent: 2 })).kind, "full");
@@ -160,7 +186,7 @@ export function describeDirectory(adapter: string, open: OpenStorage): void {
       const reopened = (await opened.reopen!()).directory;
       assert.deepEqual(await reopened.get(key("a")), { key: key("a"), version: 2, value: { n: 2 }, expiresAtMs: 0 });
       assert.equal(await reopened.count("channel", "science"), 1);
-      assert.deepEqual(await reopened.put(key("b"), {}), { kind: "stored", version: 2 });
+      assert.deepEqual(await reopened.put(key("b"), {}), { kind: "stored", version: 2, expiresAtMs: 0 });
     });
 
     it("does what a map does, whatever the order of steps", () => {
@@ -195,7 +221,7 @@ async function run(directory: Directory, kind: string, actions: readonly Step[])
         const version = (versions.get(at) ?? 0) + 1;
         versions.set(at, version);
         model.set(at, { version, n });
-        assert.deepEqual(outcome, { kind: "stored", version });
+        assert.deepEqual(outcome, { kind: "stored", version, expiresAtMs: 0 });
       } else {
         assert.equal(outcome.kind, "conflict");
       }

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "vitest";
 import type { Doorbell, Ring } from "../../src/storage/doorbell.ts";
+import { waitUntil } from "../support/wait.ts";
+import { append, INCARNATION, NAME, records } from "./appending.ts";
 import type { OpenedStorage, OpenStorage } from "./opened-storage.ts";
+import { requireCutOff } from "./relay.ts";
 
-const LOG_RING: Ring = { topic: "log", key: "science:explore", head: 7 };
+const LOG_RING: Ring = { topic: "log", key: "science:explore", head: 7, epoch: 1 };
 const RECORD_RING: Ring = { topic: "record", key: { kind: "room", parent: "", id: "science" } };
 
 /** What every Doorbell promises. Each adapter's test file calls it once. */
@@ -65,5 +68,54 @@ export function describeDoorbell(adapter: string, open: OpenStorage): void {
       }
       stop();
     });
+
+    it("is rung by a shared storage's logs on every node, with head and epoch", async (test) => {
+      if (!opened.storage.capabilities.shared) test.skip("this storage belongs to one process");
+      const nodes = [opened.storage, opened.other!];
+      const { links } = await nodes[0]!.log.create(NAME, INCARNATION, 1);
+      const seen: Ring[][] = nodes.map(() => []);
+      for (const [i, node] of nodes.entries()) node.doorbell.listen((ring) => void seen[i]!.push(ring));
+      let head = 0;
+      const reached = (epoch: number) =>
+        waitUntil(() => seen.every((rings) => rings.some((ring) => isRingOf(ring, head) && ring.epoch === epoch)), {
+          what: () => `a ring of head ${head} under ${epoch} on both nodes; came: ${JSON.stringify(seen)}`,
+        });
+      for (const node of nodes) {
+        head += 3;
+        await append(node.log, records(3));
+        await reached(links[0]!.epoch);
+      }
+      const renewed = await nodes[1]!.log.renewEpoch(NAME);
+      head += 1;
+      await append(nodes[0]!.log, records(1));
+      await reached(renewed.links.at(-1)!.epoch);
+    });
+
+    it("makes up for what was rung while the backend could not be heard, and goes on", async (test) => {
+      requireCutOff(opened, test);
+      const rings: Ring[] = [];
+      doorbell.listen((ring) => void rings.push(ring));
+      opened.cutOff!(true);
+      opened.other!.doorbell.ring(RECORD_RING);
+      doorbell.ring(LOG_RING); // never waits and never fails
+      opened.cutOff!(false);
+      await waitUntil(() => rings.some((ring) => ring.topic === "missed" || ring.topic === "record"), {
+        what: "missed, or the ring itself",
+      });
+      const heard = Promise.all([next(doorbell, "record"), next(opened.other!.doorbell, "log")]);
+      let isHeard = false;
+      void heard.then(() => {
+        isHeard = true;
+      });
+      await waitUntil(() => {
+        opened.other!.doorbell.ring(RECORD_RING);
+        doorbell.ring(LOG_RING);
+        return isHeard;
+      });
+    });
   });
+}
+
+function isRingOf(ring: Ring, head: number): ring is Extract<Ring, { topic: "log" }> {
+  return ring.topic === "log" && ring.key === NAME.key && ring.head === head;
 }

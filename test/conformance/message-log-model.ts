@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { it } from "vitest";
 import { type ChannelName, channelName } from "../../src/core/names.ts";
 import type { AppendOutcome, MessageLog } from "../../src/storage/message-log.ts";
-import { batch, readAll, readRequest, record, sequencesOf, WINDOW_MS } from "./appending.ts";
+import { batch, isBusError, readAll, readRequest, record, sequencesOf, WINDOW_MS } from "./appending.ts";
 import type { OpenedStorage } from "./opened-storage.ts";
 
 /** The log, in the simplest words: arrays and maps. */
@@ -23,10 +23,13 @@ class Model {
     return [...this.keys.values()].some((key) => key.sequence < floor && this.now - key.atMs < WINDOW_MS);
   }
 
-  create(incarnation: string): void {
-    if (this.incarnation === incarnation) return;
+  /** Answers false when a newer log is there: "b" is newer than "a". */
+  create(incarnation: string): boolean {
+    if (this.incarnation !== undefined && this.incarnation > incarnation) return false;
+    if (this.incarnation === incarnation) return true;
     this.clear();
     this.incarnation = incarnation;
+    return true;
   }
 
   clear(): void {
@@ -141,8 +144,9 @@ async function take(
     advance(step.ms);
     model.now += step.ms;
   } else if (step.do === "create") {
-    await log.create(name, step.incarnation, 1);
-    model.create(step.incarnation);
+    const created = log.create(name, step.incarnation, 1);
+    if (model.create(step.incarnation)) await created;
+    else await assert.rejects(created, isBusError("CHANNEL_DELETED"));
   } else if (step.do === "delete") {
     await log.delete(name, step.incarnation);
     if (model.incarnation === step.incarnation) model.clear();
@@ -169,7 +173,7 @@ async function take(
 async function compare(log: MessageLog, name: ChannelName, model: Model): Promise<void> {
   const state = await log.state(name);
   if (model.incarnation === undefined) {
-    assert.equal(state, undefined);
+    assert.deepEqual([state, ...(await log.ends([name]))], [undefined, undefined]);
     return;
   }
   const bytes = model.entries.reduce((sum, entry) => sum + entry.bytes, 0);
@@ -177,6 +181,8 @@ async function compare(log: MessageLog, name: ChannelName, model: Model): Promis
     [state!.head, state!.floor, state!.version, state!.links.length, state!.sizeBytes],
     [model.head, model.entries[0]?.sequence ?? model.head + 1, model.version, model.links, bytes],
   );
+  const [end] = await log.ends([name]);
+  assert.deepEqual(end, { incarnation: model.incarnation, head: model.head, epoch: state!.links.at(-1)!.epoch });
   const entries = await readAll(log, name);
   assert.deepEqual(
     entries.map((entry) => [entry.sequence, entry.id]),

@@ -20,6 +20,7 @@ import {
   sequencesOf,
 } from "./appending.ts";
 import { describeDeduplication } from "./message-log-dedup.ts";
+import { describeEnds } from "./message-log-ends.ts";
 import { describeModel } from "./message-log-model.ts";
 import { describeRetention } from "./message-log-retention.ts";
 import { type OpenedStorage, type OpenStorage, START_MS } from "./opened-storage.ts";
@@ -70,6 +71,15 @@ export function describeMessageLog(adapter: string, open: OpenStorage): void {
       assert.deepEqual(await log.append(batch(records(1))), { kind: "gone" });
       const [entry] = await append(log, [record({ id: "kept" })], { incarnation: "second" });
       assert.deepEqual([entry!.sequence, entry!.duplicate], [1, false]);
+    });
+
+    it("leaves a log of a newer incarnation alone", async () => {
+      await log.create(NAME, "second", 1);
+      await append(log, records(2), { incarnation: "second" });
+      const before = await log.state(NAME);
+      await assert.rejects(log.create(NAME, INCARNATION, 1), isBusError("CHANNEL_DELETED"));
+      assert.deepEqual(await log.state(NAME), before);
+      assert.equal((await readAll(log)).length, 2);
     });
 
     it("numbers messages from 1 without holes and says under which epoch and when", async () => {
@@ -305,13 +315,13 @@ export function describeMessageLog(adapter: string, open: OpenStorage): void {
     it("survives being deleted and made again while appends are in flight", async () => {
       const outcomes: Promise<unknown>[] = [];
       for (let n = 0; n < 40; n++) {
-        const incarnation = `i-${n}`;
+        const incarnation = `i-${10 + n}`; // each newer than the one before, as a string
         outcomes.push(log.create(NAME, incarnation, 1));
         for (let i = 0; i < 3; i++) outcomes.push(Promise.resolve(log.append(batch(records(1), { incarnation }))));
         if (n % 2 === 0) outcomes.push(log.delete(NAME, incarnation));
       }
       await Promise.all(outcomes);
-      assert.equal((await log.state(NAME))!.incarnation, "i-39");
+      assert.equal((await log.state(NAME))!.incarnation, "i-49");
       assert.deepEqual(sequencesOf(await readAll(log)), [1, 2, 3]);
     });
 
@@ -332,21 +342,7 @@ export function describeMessageLog(adapter: string, open: OpenStorage): void {
       assert.equal(await reopened.fence(NAME, INCARNATION, 4), 6);
     });
 
-    it("two nodes append to one log without holes or doubles", async (test) => {
-      if (!opened.storage.capabilities.shared) test.skip("this storage belongs to one process");
-      const nodes = [log, opened.other!.log];
-      const key = record({ sender: "both" });
-      const appended = await Promise.all(
-        range(1, 100).map((n) => append(nodes[n % 2]!, n % 10 === 0 ? [key] : records(2))),
-      );
-      const stored = appended.flat().filter((entry) => !entry.duplicate);
-      assert.deepEqual(
-        sequencesOf(stored).sort((a, b) => a - b),
-        range(1, 181),
-      );
-      assert.deepEqual(sequencesOf(await readAll(log)), range(1, 181));
-    });
-
+    describeEnds(() => opened);
     describeDeduplication(() => opened);
     describeRetention(() => opened);
     describeModel(() => opened);

@@ -7,8 +7,13 @@ export interface OpenedStorage {
   advance(ms: number): void;
   /** For durable ones: closes the storage in good order and opens the same again. */
   reopen?(): Promise<StorageAdapter>;
-  /** For shared ones: another node on the same backend. */
+  /** For shared ones: another node on the same backend with the same clock, opened at the same time as `storage`. */
   readonly other?: StorageAdapter;
+  /**
+   * For shared ones: cuts every link between `storage` (not `other`) and the backend and refuses new ones, as a broken
+   * network does; false: links can be made again. See test/support/proxied-url.ts.
+   */
+  cutOff?(isCut: boolean): void;
   /** Closes everything and removes what is left. */
   dispose(): Promise<void>;
 }

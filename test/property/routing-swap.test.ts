@@ -5,6 +5,8 @@ import { channelName } from "../../src/core/names.ts";
 import { parsePosition } from "../../src/core/position.ts";
 import type { RoutingConfig } from "../../src/core/room.ts";
 import { openBus, overLog } from "../support/bus-fixture.ts";
+import { createSharedBackend } from "../support/shared-backend.ts";
+import { openTwo } from "../support/two-nodes.ts";
 
 const explore = channelName("science", "explore");
 const MAX_CHANGES = 6;
@@ -96,5 +98,79 @@ describe("routing that is changed at run time", () => {
         },
       ),
       { numRuns: 300 },
+    ));
+
+  it("S1-5.2: takes effect at that position on every node, also on one that did not hear of the change", () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom("channel", "room"),
+        fc.array(
+          fc.oneof(
+            { weight: 4, arbitrary: fc.record({ publish: fc.integer({ min: 1, max: 3 }), onA: fc.boolean() }) },
+            { weight: 1, arbitrary: fc.record({ change: fc.constant(true as const), onA: fc.boolean() }) },
+            { weight: 1, arbitrary: fc.constant({ pause: true as const }) },
+          ),
+          { minLength: 5, maxLength: 40, size: "max" },
+        ),
+        fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 20 }),
+        fc.boolean(),
+        async (of, steps, delays, ringsCome) => {
+          let asked = 0;
+          const late = async <T>(ask: () => T | Promise<T>): Promise<T> => {
+            await turns(delays[asked++ % delays.length]!);
+            const answer = await ask();
+            await turns(delays[asked % delays.length]!);
+            return answer;
+          };
+          const backend = createSharedBackend({
+            wrapLog: (log) =>
+              overLog(log, {
+                append: (batch) => late(() => log.append(batch)),
+                fence: (...args) => late(() => log.fence(...args)),
+              }),
+          });
+          const { a, b, settle } = await openTwo(backend);
+          for (let n = 0; n <= MAX_CHANGES; n++) await a.agents.ensure(`agent${n}`);
+          await a.agents.ensure("alice");
+          await a.rooms.createChannel({ name: explore, description: "", metadata: {}, config: {} }, true);
+          await settle();
+          backend.ringFilter = ({ topic }) => ringsCome || topic !== "record";
+          const change = async (n: number, { rooms }: typeof a): Promise<number> => {
+            const routing = routingTo(n);
+            if (of === "channel") return (await rooms.updateChannel(explore, { config: { routing } })).sequence;
+            return (await rooms.updateRoom("science", { defaults: { routing } })).effective[0]!.sequence;
+          };
+          const changes = [await change(0, a)];
+          const publishes: Promise<{ sequence: number; audience: readonly string[] | null }[]>[] = [];
+          for (const one of steps) {
+            if ("pause" in one) await turns(1);
+            else if ("publish" in one) {
+              const said = Array.from({ length: one.publish }, () => "x");
+              publishes.push(
+                (one.onA ? a : b)
+                  .say("alice", explore.key, ...said)
+                  .then(({ results }) =>
+                    results.map(({ position, audience }) => ({ sequence: parsePosition(position).sequence, audience })),
+                  ),
+              );
+            } else if (changes.length <= MAX_CHANGES) {
+              changes.push(await change(changes.length, one.onA ? a : b));
+            }
+          }
+          const stored = (await Promise.all(publishes)).flat().sort((x, y) => x.sequence - y.sequence);
+          for (const [i, { sequence, audience }] of stored.entries()) {
+            assert.equal(sequence, i + 1);
+            const inForce = changes.findLastIndex((effective) => effective < sequence);
+            assert.deepEqual(
+              audience,
+              [`agent${inForce}`],
+              `${sequence} of ${stored.length}; changes behind ${changes}`,
+            );
+          }
+          await a.close();
+          await b.close();
+        },
+      ),
+      { numRuns: 200 },
     ));
 });

@@ -16,6 +16,7 @@ import type { MessageLog } from "../../src/storage/message-log.ts";
 import { createMessageCodec } from "../../src/wire/message-codec.ts";
 import { createFakeClock, type FakeClock } from "./fake-clock.ts";
 import { type LogLine, recordingLogger } from "./registry-fixture.ts";
+import type { SharedBackend } from "./shared-backend.ts";
 
 export interface TestBusOptions extends Partial<Omit<BusOptions, "limits">> {
   readonly limits?: Partial<Limits>;
@@ -24,6 +25,10 @@ export interface TestBusOptions extends Partial<Omit<BusOptions, "limits">> {
   readonly routing?: RoutingRegistry;
   /** Puts something between the bus and its log: slow, failing, watched. */
   readonly wrapLog?: (log: MessageLog) => MessageLog;
+  /** One of several nodes over this; `wrapLog` is the backend's then. Unset: a memory storage of its own. */
+  readonly backend?: SharedBackend;
+  /** Unset: "uuid-" and a number, each greater than the one before. */
+  readonly uuid?: (nowMs: number) => string;
 }
 
 /** What a message says: its text, or every field. */
@@ -54,24 +59,35 @@ export const NO_FILTER: Filter = {
 };
 
 export async function openBus(settings: TestBusOptions = {}): Promise<TestBus> {
-  const { limits, ringSize, routing = new RoutingRegistry(), wrapLog = (log) => log, ...rest } = settings;
-  const clock = createFakeClock();
+  const {
+    limits,
+    ringSize,
+    routing = new RoutingRegistry(),
+    wrapLog = (log) => log,
+    backend,
+    uuid,
+    ...rest
+  } = settings;
+  const clock = backend?.clock ?? createFakeClock();
   const lines: LogLine[] = [];
   const logger = recordingLogger(lines);
   let drawn = 0;
-  const random = { uuid: () => `uuid-${++drawn}`, epoch: () => ++drawn };
+  const random = {
+    uuid: uuid ?? (() => `uuid-${String(backend?.epoch() ?? ++drawn).padStart(9, "0")}`),
+    epoch: () => backend?.epoch() ?? ++drawn,
+  };
   const memory = createMemoryStorage(ringSize === undefined ? {} : { ringSize }, {
     now: clock.now,
     randomEpoch: random.epoch,
     log: logger,
   });
-  const storage = { ...memory, log: wrapLog(memory.log) };
+  const storage = backend?.open() ?? { ...memory, log: wrapLog(memory.log) };
   const options = { ...DEFAULT_BUS_OPTIONS, ...rest, limits: { ...DEFAULT_BUS_OPTIONS.limits, ...limits } };
   const meters = createMeters({ process: false });
   const bus = await createBus({
     options,
     storage,
-    volatileStorage: storage,
+    volatileStorage: storage.relay === undefined ? storage : memory,
     codec: createMessageCodec(options.limits),
     routing,
     clock,
@@ -215,6 +231,7 @@ export function overLog(inner: MessageLog, replaced: Partial<MessageLog>): Messa
     create: (...args) => inner.create(...args),
     state: (...args) => inner.state(...args),
     append: (...args) => inner.append(...args),
+    ends: (...args) => inner.ends(...args),
     read: (...args) => inner.read(...args),
     findId: (...args) => inner.findId(...args),
     findTime: (...args) => inner.findTime(...args),

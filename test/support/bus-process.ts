@@ -13,6 +13,8 @@ export interface BusProcessOptions {
   readonly cwd?: string;
   /** 0: the system chooses. Default: 0. A server that comes back at the same address is given the port it had. */
   readonly port?: number;
+  /** False: does not wait for its storage, only for its port. Default: true. */
+  readonly serving?: boolean;
   /** How long it may take to listen, in milliseconds. Default: 20,000. */
   readonly startMs?: number;
   /** Runs another program instead of bin/agentbus.js under this Node. For the tests of this file. */
@@ -84,7 +86,8 @@ export async function startBus(options: BusProcessOptions = {}): Promise<BusProc
   void exited.finally(() => options.signal?.removeEventListener("abort", kill)).catch(() => {});
   const lines = collectLines(child, exited);
 
-  const { host, port } = await lines.wait(isListening, "listening", options.startMs ?? 20_000).catch(async (error) => {
+  const isUp = options.serving === false ? hasPort : isListening;
+  const { host, port } = await lines.wait(isUp, "listening", options.startMs ?? 20_000).catch(async (error) => {
     child.kill("SIGKILL");
     await exited;
     throw error;
@@ -124,7 +127,12 @@ export async function endLeftovers(): Promise<readonly number[]> {
 }
 
 function isListening(line: LogLine): boolean {
-  return line.msg === "listening" && typeof line["host"] === "string" && typeof line["port"] === "number";
+  return line.msg === "listening" && hasPort(line);
+}
+
+/** Also of a node that waits for its storage. */
+function hasPort(line: LogLine): boolean {
+  return line.msg.startsWith("listening") && typeof line["host"] === "string" && typeof line["port"] === "number";
 }
 
 function watchExit(child: ChildProcess): Promise<Exit> {

@@ -29,7 +29,7 @@ export function checkLog(index: HistoryIndex, volatileChannels: ReadonlySet<stri
   checkOrder(index, report);
   let lookedFor = 0;
   for (const publication of index.publications.values()) {
-    const looked = lookForAcked(index.finals.get(publication.channel), publication, volatileChannels, report);
+    const looked = lookForAcked(index, publication, volatileChannels, report);
     if (looked) lookedFor++;
   }
   for (const final of index.finals.values()) checkFinal(index, final, report);
@@ -62,8 +62,7 @@ function checkAcks(index: HistoryIndex, report: Report): void {
   for (const { id, acks, channel } of index.publications.values()) {
     const first = acks[0];
     if (first === undefined) continue;
-    const final = index.finals.get(channel);
-    const standing = acks.filter((ack) => !isRolledBack(final, ack.place));
+    const standing = acks.filter((ack) => !isRolledBack(index, ack.place));
     const places = new Set(standing.map((ack) => showPlace(ack.place)));
     if (places.size > 1) report("ACK_MOVED", `${id} was acknowledged at ${[...places].join(" and ")}`);
     const fresh = standing.filter((ack) => !ack.duplicate);
@@ -76,7 +75,7 @@ function standingPlaces(index: HistoryIndex): Map<Publication, Place[]> {
   const places = new Map<Publication, Map<string, Place>>();
   for (const { place, id, sender } of index.sightings) {
     const publication = index.publications.get(publicationKey(place.channel, sender, id));
-    if (publication === undefined || isRolledBack(index.finals.get(place.channel), place)) continue;
+    if (publication === undefined || isRolledBack(index, place)) continue;
     const known = places.get(publication) ?? new Map<string, Place>();
     places.set(publication, known.set(showPlace(place), place));
   }
@@ -109,15 +108,16 @@ function checkOrder(index: HistoryIndex, report: Report): void {
 
 /** Answers whether a final log could tell. */
 function lookForAcked(
-  final: FinalLog | undefined,
+  index: HistoryIndex,
   publication: Publication,
   volatileChannels: ReadonlySet<string>,
   report: Report,
 ): boolean {
   const ack = publication.acks.at(-1);
-  if (ack === undefined || final === undefined) return false;
+  const final = index.finals.get(publication.channel);
+  if (ack === undefined || final === undefined || index.lost.find(ack.place) !== undefined) return false;
   if (volatileChannels.has(final.channel) || publication.mayExpire) return false;
-  if (![...final.agents].some((agent) => isFor(publication, agent) === true)) return false;
+  if (![...final.agents].some((agent) => isFor(publication, agent, ack.place) === true)) return false;
   if (ack.place.sequence < final.floor) return true;
   const there = final.entries.get(ack.place.sequence);
   const where = `${publication.id}, acknowledged at ${showPlace(ack.place)}`;
@@ -134,7 +134,8 @@ function checkFinal(index: HistoryIndex, final: FinalLog, report: Report): void 
   for (const fetched of final.fetches) {
     for (const entry of fetched.entries) {
       const publication = index.publications.get(publicationKey(final.channel, entry.sender, entry.id));
-      if (publication !== undefined && isFor(publication, fetched.agent) === false) {
+      const place = { channel: final.channel, epoch: entry.epoch, sequence: entry.sequence };
+      if (publication !== undefined && isFor(publication, fetched.agent, place) === false) {
         report("LEAKED", `${fetched.agent} fetched ${entry.id} of ${entry.sender} from ${final.channel}`);
       }
     }

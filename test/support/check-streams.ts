@@ -47,7 +47,7 @@ function standingMessages(index: HistoryIndex): ReadonlyMap<string, readonly Sta
   const byChannel = new Map<string, Map<string, StandingMessage>>();
   for (const { place, id, sender } of index.sightings) {
     const publication = index.publications.get(publicationKey(place.channel, sender, id));
-    if (publication === undefined || isRolledBack(index.finals.get(place.channel), place)) continue;
+    if (publication === undefined || isRolledBack(index, place)) continue;
     const known = byChannel.get(place.channel) ?? new Map<string, StandingMessage>();
     byChannel.set(place.channel, known.set(showPlace(place), { place, publication }));
   }
@@ -137,9 +137,10 @@ class StreamCheck {
     const { channel, sequence } = place;
     const where = `${id} at ${showPlace(place)}`;
     const publication = this.#index.publications.get(publicationKey(channel, event.sender, id));
-    if (publication !== undefined) this.#judgeAudience(publication, where);
+    if (publication !== undefined) this.#judgeAudience(publication, place, where);
 
     const cursor = this.#cursor(channel, sequence - 1);
+    this.#changeEpoch(cursor, place);
     const key = showPlace(place);
     if (cursor.brought.has(key)) this.#report("STREAM_DUPLICATE", where);
     else if (sequence <= cursor.start) this.#report("RESUME_REPEATED", `${where}, resumed after ${cursor.start}`);
@@ -149,21 +150,39 @@ class StreamCheck {
     this.#moveTo(cursor, place);
   }
 
-  #judgeAudience(publication: Publication, where: string): void {
+  #judgeAudience(publication: Publication, place: Place, where: string): void {
     const { agent, echo, only } = this.#stream.opened;
-    if (isFor(publication, agent) === false) this.#report("LEAKED", where);
+    if (isFor(publication, agent, place) === false) this.#report("LEAKED", where);
     if (publication.sender === agent && echo !== true) this.#report("UNWANTED", `${where} is the reader's own`);
     if (only !== undefined && publication.label !== only) this.#report("UNWANTED", `${where} is not labelled ${only}`);
   }
 
   #position(place: Place): void {
     const cursor = this.#cursor(place.channel, place.sequence);
+    this.#changeEpoch(cursor, place);
     if (place.sequence < cursor.sequence && (cursor.epoch === undefined || cursor.epoch === place.epoch)) {
       this.#report("STREAM_ORDER", `the position ${showPlace(place)} came behind ${cursor.sequence}`);
       return;
     }
     this.#expect("MISSED", place.channel, cursor, place.sequence + 1, place);
     this.#moveTo(cursor, place);
+  }
+
+  /** The stream comes to another epoch without having been told a Gap. */
+  #changeEpoch(cursor: Cursor, place: Place): void {
+    const { epoch, sequence } = cursor;
+    if (epoch === undefined || epoch === place.epoch) return;
+    const { channel } = place;
+    if (this.#stream.opened.isPartial === true || this.#index.lost.isDeleted(channel, epoch)) {
+      // Another channel of the same name, read from its first message; or one that was left and joined again.
+      Object.assign(cursor, newCursor(0, undefined, Number.POSITIVE_INFINITY));
+      return;
+    }
+    const was = { channel, epoch, sequence };
+    const lost = this.#index.lost.find(was);
+    if (lost !== undefined && lost.epochs?.includes(place.epoch) !== true) {
+      this.#report("LOSS_UNTOLD", `came to ${showPlace(place)} from ${showPlace(was)}, which was lost, without a Gap`);
+    }
   }
 
   #moveTo(cursor: Cursor, place: Place): void {
@@ -210,20 +229,20 @@ class StreamCheck {
     const messages = this.#standing.get(channel) ?? [];
     const final = this.#index.finals.get(channel);
     // In a log that went back later, the stream was on the branch that is gone: only its own epoch can be compared.
-    const onLostBranch = seen !== undefined && isRolledBack(final, seen);
+    const onLostBranch = seen !== undefined && isRolledBack(this.#index, seen);
     for (let i = firstBehind(messages, cursor.sequence); i < messages.length; i++) {
       const { place, publication } = messages[i]!;
       if (place.sequence >= end) break;
       if (onLostBranch && place.epoch !== seen.epoch) continue;
       if (place.sequence <= cursor.forgiven && final !== undefined && place.sequence < final.floor) continue;
-      if (!this.#isOwed(publication) || cursor.brought.has(showPlace(place))) continue;
+      if (!this.#isOwed(publication, place) || cursor.brought.has(showPlace(place))) continue;
       this.#report(rule, `${publication.id} at ${showPlace(place)} did not come`);
     }
   }
 
-  #isOwed(publication: Publication): boolean {
-    const { agent, echo, only } = this.#stream.opened;
-    if (publication.mayExpire || isFor(publication, agent) !== true) return false;
+  #isOwed(publication: Publication, place: Place): boolean {
+    const { agent, echo, only, isPartial } = this.#stream.opened;
+    if (isPartial === true || publication.mayExpire || isFor(publication, agent, place) !== true) return false;
     if (publication.sender === agent && echo !== true) return false;
     return only === undefined || publication.label === only;
   }

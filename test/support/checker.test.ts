@@ -318,6 +318,28 @@ describe("history checker: what is wrong is caught", () => {
     breaks("UNDELIVERED", [...abc, opened("s1"), delivered("s1", "a", 1), settled, logOfAbc]);
   });
 
+  it("a stream goes on behind a loss that it was not told of", () => {
+    const lost = { kind: "lost", channel: CHANNEL, epoch: EPOCH, first: 2, last: 3 } as const;
+    const after = fetched([entry("a", 1), entry("c", 2, 7)]);
+    const retried = { kind: "acked", attempt: "try-c", place: place(2, 7), duplicate: false } as const;
+    const read = [opened("s1"), delivered("s1", "a", 1), delivered("s1", "b", 2), positions("s1", place(2))];
+    breaks("LOSS_UNTOLD", [...abc, ...read, lost, positions("s1", place(2, 7)), retried, after]);
+    const gap = { kind: "gap", stream: "s1", channel: CHANNEL, first: 2, last: 2, cause: "NEW_EPOCH" } as const;
+    holds([...abc, ...read, lost, gap, delivered("s1", "c", 2, 7), retried, after]);
+    // A deleted channel is another one afterwards.
+    const deleted = { ...lost, first: 1, isDeleted: true };
+    const again = { ...retried, place: place(1, 7) };
+    holds([
+      ...abc,
+      ...read,
+      deleted,
+      positions("s1", place(0, 7)),
+      delivered("s1", "c", 1, 7),
+      again,
+      fetched([entry("c", 1, 7)]),
+    ]);
+  });
+
   it("every rule has been seen to catch something", () => {
     assert.deepEqual([...shown].sort(), Object.keys(RULES).sort());
   });

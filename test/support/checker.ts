@@ -23,6 +23,7 @@ export const RULES = {
   RESUME_REPEATED: "A resumed stream brought what lies before the position it resumed from.",
   RESUME_AHEAD: "A reader resumed from further on than it was ever told.",
   MISSED: "A stream went past a message that its reader may see, and told no Gap.",
+  LOSS_UNTOLD: "A stream went on in a log that had lost what the stream brought before, and told no Gap.",
   GAP_FALSE: "A Gap was told about messages that are there, or that the stream had brought before.",
   UNDELIVERED: "The faults are over, and a reader still lacks a message.",
 } as const;

@@ -1,15 +1,17 @@
-import type {
-  Acked,
-  Attempted,
-  Cut,
-  Delivered,
-  Fetched,
-  Gapped,
-  HistoryEvent,
-  LogRecord,
-  Opened,
-  Place,
-  Positions,
+import {
+  type Acked,
+  type Attempted,
+  type Cut,
+  type Delivered,
+  type Fetched,
+  type Gapped,
+  type HistoryEvent,
+  type LogRecord,
+  type Lost,
+  type Opened,
+  type Place,
+  type Positions,
+  showPlace,
 } from "./history.ts";
 
 /** One message as its sender knows it, over all attempts. */
@@ -23,8 +25,11 @@ export interface Publication {
   readonly mayExpire: boolean;
   /** Undefined: nobody was told. */
   audience: readonly string[] | null | undefined;
-  /** When it was sent for the first time after it was last refused: from there on its place in the order is owed. */
+  /** The audience as acknowledged, by place: routed again after a loss, a message may be for others. */
+  readonly audiences: Map<string, readonly string[] | null>;
+  /** Its number, or when it was sent for the first time after it was last refused: from there on its place is owed. */
   order: number;
+  readonly isNumbered: boolean;
   readonly acks: Acked[];
   attempts: number;
   failures: number;
@@ -69,6 +74,28 @@ export interface HistoryIndex {
   readonly streams: readonly Stream[];
   readonly finals: ReadonlyMap<string, FinalLog>;
   readonly settled: ReadonlySet<string>;
+  readonly lost: LostPlaces;
+}
+
+/** What the storage is known to have lost. */
+export class LostPlaces {
+  readonly #byEpoch = new Map<string, Lost[]>();
+
+  add(lost: Lost): void {
+    const key = `${lost.channel}@${lost.epoch}`;
+    this.#byEpoch.set(key, [...(this.#byEpoch.get(key) ?? []), lost]);
+  }
+
+  /** How the place was lost; undefined: not at all. */
+  find({ channel, epoch, sequence }: Place): Lost | undefined {
+    const ranges = this.#byEpoch.get(`${channel}@${epoch}`);
+    return ranges?.find(({ first, last }) => first <= sequence && sequence <= last);
+  }
+
+  /** Whether the epoch belonged to a log that was deleted. */
+  isDeleted(channel: string, epoch: number): boolean {
+    return this.#byEpoch.get(`${channel}@${epoch}`)?.some(({ isDeleted }) => isDeleted === true) ?? false;
+  }
 }
 
 export function publicationKey(channel: string, sender: string, id: string): string {
@@ -84,6 +111,7 @@ export function indexHistory(events: readonly HistoryEvent[]): HistoryIndex {
   const streams = new Map<string, Stream>();
   const fetches: Fetched[] = [];
   const settled = new Set<string>();
+  const lost = new LostPlaces();
 
   const publicationOf = (attempt: string) => {
     const known = attempts.get(attempt);
@@ -104,7 +132,10 @@ export function indexHistory(events: readonly HistoryEvent[]): HistoryIndex {
           break;
         }
         publication.acks.push(event);
-        if (event.audience !== undefined) publication.audience = event.audience;
+        if (event.audience !== undefined) {
+          publication.audience = event.audience;
+          publication.audiences.set(showPlace(event.place), event.audience);
+        }
         const { id, sender, digest } = publication;
         sightings.push({ place: event.place, id, sender, digest, by: `the ack of ${event.attempt}` });
         break;
@@ -113,7 +144,7 @@ export function indexHistory(events: readonly HistoryEvent[]): HistoryIndex {
         const publication = publicationOf(event.attempt);
         if ("attempt" in publication) break;
         publication.failures++;
-        publication.order = Number.POSITIVE_INFINITY;
+        if (!publication.isNumbered) publication.order = Number.POSITIVE_INFINITY;
         break;
       }
       case "unknown":
@@ -125,6 +156,9 @@ export function indexHistory(events: readonly HistoryEvent[]): HistoryIndex {
         break;
       case "settled":
         settled.add(event.reader);
+        break;
+      case "lost":
+        lost.add(event);
         break;
       case "fetched":
         fetches.push(event);
@@ -142,7 +176,7 @@ export function indexHistory(events: readonly HistoryEvent[]): HistoryIndex {
     }
   });
   const finals = gatherFinals(fetches);
-  return { publications, conflicts, sightings, streams: [...streams.values()], finals, settled };
+  return { publications, conflicts, sightings, streams: [...streams.values()], finals, settled, lost };
 }
 
 function addAttempt(
@@ -160,10 +194,17 @@ function addAttempt(
   }
   const { channel, id, sender, producer, digest, label, audience } = event;
   const mayExpire = event.mayExpire === true;
-  const fresh = { channel, id, sender, producer, digest, label, mayExpire, audience, order: at };
-  const publication = known ?? { ...fresh, acks: [], attempts: 0, failures: 0 };
+  const fresh = { channel, id, sender, producer, digest, label, mayExpire, audience, order: event.order ?? at };
+  const publication = known ?? {
+    ...fresh,
+    isNumbered: event.order !== undefined,
+    audiences: new Map(),
+    acks: [],
+    attempts: 0,
+    failures: 0,
+  };
   publication.attempts++;
-  publication.order = Math.min(publication.order, at);
+  if (!publication.isNumbered) publication.order = Math.min(publication.order, at);
   publications.set(key, publication);
   return publication;
 }
@@ -187,14 +228,18 @@ function gatherFinals(fetches: readonly Fetched[]): Map<string, FinalLog> {
   return finals;
 }
 
-/** Whether the agent may read it; undefined: nobody was told for whom it is. */
-export function isFor(publication: Publication, agent: string): boolean | undefined {
-  if (publication.sender === agent || publication.audience === null) return true;
-  return publication.audience?.includes(agent);
+/** Whether the agent may read it, at this place if one is given; undefined: nobody was told for whom it is. */
+export function isFor(publication: Publication, agent: string, place?: Place): boolean | undefined {
+  if (publication.sender === agent) return true;
+  const told = place && publication.audiences.get(showPlace(place));
+  const audience = told === undefined ? publication.audience : told;
+  return audience === null ? true : audience?.includes(agent);
 }
 
-/** The log went back behind this place: at its sequence there is nothing any more, or a message of another epoch. */
-export function isRolledBack(final: FinalLog | undefined, place: Place): boolean {
+/** The log lost this place: at its sequence there is nothing any more, or a message of another epoch. */
+export function isRolledBack(index: Pick<HistoryIndex, "finals" | "lost">, place: Place): boolean {
+  if (index.lost.find(place) !== undefined) return true;
+  const final = index.finals.get(place.channel);
   if (final === undefined) return false;
   if (place.sequence > final.head) return true;
   const there = final.entries.get(place.sequence);

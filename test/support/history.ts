@@ -31,6 +31,8 @@ export interface Attempted {
   readonly audience?: readonly string[] | null;
   /** For streams that filter: they want the messages of one label. */
   readonly label?: string;
+  /** Its place in the producer's line, whatever was refused. Default: the order of sending, anew after a refusal. */
+  readonly order?: number;
   /** It has a time to live: it may be missing without a Gap. */
   readonly mayExpire?: boolean;
 }
@@ -67,6 +69,8 @@ export interface Opened {
   readonly echo?: boolean;
   /** Only messages of this label are wanted. Default: all. */
   readonly only?: string;
+  /** What it reads comes and goes: it owes nothing, and only what came is judged. Default: false. */
+  readonly isPartial?: boolean;
 }
 
 export interface Delivered {
@@ -92,7 +96,7 @@ export interface Gapped {
   readonly first: number;
   /** 0: unknown how many. */
   readonly last: number;
-  readonly cause: "RETENTION" | "NEW_EPOCH" | "DAMAGED";
+  readonly cause: "RETENTION" | "NEW_EPOCH" | "DAMAGED" | "LOST";
 }
 
 /** The stream broke off, or ended on purpose: nothing more was read from it. */
@@ -105,6 +109,19 @@ export interface Cut {
 export interface Settled {
   readonly kind: "settled";
   readonly reader: string;
+}
+
+/** Whoever broke the storage on purpose says what that cost: a channel's log has these sequences of an epoch no more. */
+export interface Lost {
+  readonly kind: "lost";
+  readonly channel: string;
+  readonly epoch: number;
+  readonly first: number;
+  readonly last: number;
+  /** The channel was deleted: nobody is told a Gap who read it until then. Default: false, the log lost its end. */
+  readonly isDeleted?: boolean;
+  /** Epochs that the log had had by then: who came to one of them did so before the loss. Default: none but `epoch`. */
+  readonly epochs?: readonly number[];
 }
 
 export interface LogRecord {
@@ -138,6 +155,7 @@ export type HistoryEvent =
   | Gapped
   | Cut
   | Settled
+  | Lost
   | Fetched;
 
 export interface History {

@@ -8,6 +8,7 @@ import { createMemoryStorage } from "../../src/storage/memory/index.ts";
 import type { AppendRecord } from "../../src/storage/message-log.ts";
 import type { StorageAdapter, StorageCapabilities } from "../../src/storage/storage-adapter.ts";
 import { createFakeClock, type FakeClock } from "./fake-clock.ts";
+import { linkNode, type NodeLink } from "./node-link.ts";
 
 export interface LogLine {
   readonly level: "debug" | "info" | "warn" | "error";
@@ -32,17 +33,20 @@ export interface TestNode extends Registry {
   readonly clock: FakeClock;
   readonly backend: Backend;
   readonly lines: readonly LogLine[];
+  /** The node's line to what it shares with others. */
+  readonly link: NodeLink;
 }
 
 /** `memory` forgets, `durable` is kept over restarts of the node, `shared` takes several nodes. */
 export function createBackend(kind: "memory" | "durable" | "shared" = "memory"): Backend {
   const clock = createFakeClock();
   let drawn = 0;
-  const random: Random = { uuid: () => `uuid-${++drawn}`, epoch: () => ++drawn };
+  // As of real ones, a later id compares greater.
+  const random: Random = { uuid: () => `uuid-${String(++drawn).padStart(6, "0")}`, epoch: () => ++drawn };
   const storage = openMemory(clock, random);
   const durable = kind !== "memory";
   const capabilities: StorageCapabilities = durable
-    ? { durable, shared: kind === "shared", durability: "SYNCED" }
+    ? { durable, shared: kind === "shared", durability: "SYNCED", notifies: true }
     : storage.capabilities;
   return { storage, capabilities, clock, random };
 }
@@ -54,21 +58,35 @@ export async function openNode(
 ): Promise<TestNode> {
   const { storage, capabilities, clock, random } = backend;
   const lines: LogLine[] = [];
+  const { link, ...own } = linkNode({ clock, directory: storage.directory, doorbell: storage.doorbell });
   const registry = await createRegistry({
     options: { ...DEFAULT_BUS_OPTIONS, ...options, limits: { ...DEFAULT_BUS_OPTIONS.limits, ...limits } },
-    directory: storage.directory,
-    doorbell: storage.doorbell,
+    storage: { ...storage, directory: own.directory, doorbell: own.doorbell },
     logs: capabilities.durable
       ? { volatile: openMemory(clock, random).log, durable: storage.log, capabilities }
       : { volatile: storage.log, capabilities },
     routing: routing ?? new RoutingRegistry(),
-    clock,
+    clock: own.clock,
     random,
     log: recordingLogger(lines),
     meters: NO_METERS,
   });
-  return { ...registry, clock, backend, lines };
+  return { ...registry, clock, backend, lines, link };
 }
+
+/** Everything that can happen without time passing has happened: over the memory storage, one turn of the event loop. */
+export const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** Lets time pass for all nodes of a backend, in steps in which they get to do what falls due. */
+export async function pass({ clock }: Pick<Backend, "clock">, ms: number): Promise<void> {
+  await settle();
+  for (let left = ms; left > 0; left -= STEP_MS) {
+    clock.advance(Math.min(left, STEP_MS));
+    await settle();
+  }
+}
+
+const STEP_MS = 50;
 
 export function recordingLogger(lines: LogLine[]): Logger {
   const at = (level: LogLine["level"]) => (fields: object, text: string) =>

@@ -132,6 +132,31 @@ describe("tcp proxy", () => {
     assert.equal(link.open, true);
   });
 
+  it("swallows what every link says, old and new, until that is over", async () => {
+    const old = await connect();
+    proxy.impair({ blackHole: "down" });
+    const fresh = await connect();
+    for (const { client } of [old, fresh]) client.write("x");
+    await waitUntil(() => old.link.bytesUp + fresh.link.bytesUp === 2);
+    // A round trip of its own over the server that answers both.
+    const direct = net.connect(echo.port, "127.0.0.1");
+    clients.push(direct);
+    direct.write("y");
+    await once(direct, "data");
+    assert.deepEqual([old.text(), fresh.text()], ["", ""]);
+    proxy.impair({});
+    await waitUntil(() => old.text() === "x" && fresh.text() === "x");
+  });
+
+  it("delays one direction of every link", async () => {
+    proxy.impair({ delayDownMs: 30 });
+    const { client, link, text } = await connect();
+    client.write("slow");
+    await waitUntil(() => link.bytesDown === 4);
+    assert.equal(text(), "");
+    await waitUntil(() => text() === "slow");
+  });
+
   it("refuses, and lets in again", async () => {
     proxy.refuse(true);
     const client = net.connect(proxy.port, proxy.host);

@@ -19,6 +19,11 @@ export interface TcpProxy {
   cutAll(): number;
   /** While true, new connections are reset at once, as by a server that is down. */
   refuse(refusing: boolean): void;
+  /**
+   * From now on this is wrong with every link, open or new, in place of what was wrong before. `{}`: nothing, and what was
+   * held back goes on.
+   */
+  impair(impairment: Impairment): void;
   /** From now on connections go to another port, for a server that came back elsewhere. Open links stay. */
   retarget(port: number): void;
   /**
@@ -44,7 +49,7 @@ export interface Link {
   stall(direction?: Direction): void;
   resume(): void;
   /** What comes from now on is passed on this much later, in order. 0: at once. */
-  delay(ms: number): void;
+  delay(upMs: number, downMs?: number): void;
   /**
    * The server's side vanishes as in a power cut: the server's socket is reset, and the client hears nothing, no FIN and
    * no RST. With "server" the other way round.
@@ -55,6 +60,17 @@ export interface Link {
 }
 
 export type Direction = "up" | "down" | "both";
+
+export interface Impairment {
+  /** What comes is passed on this much later, in milliseconds. Default: 0. */
+  readonly delayUpMs?: number;
+  readonly delayDownMs?: number;
+  /**
+   * Nothing passes in this direction, no byte, no FIN and no reset. One can still connect, and nobody answers. Default:
+   * in none.
+   */
+  readonly blackHole?: Direction;
+}
 
 export interface TcpProxyOptions {
   readonly targetPort: number;
@@ -76,6 +92,7 @@ export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> 
   let targetPort = options.targetPort;
   let refusing = false;
   let accepted = 0;
+  let impairment: Impairment = {};
   let cutWindow: { readonly minMs: number; readonly maxMs: number; readonly how: "reset" | "either" } | undefined;
   const timers = new Set<NodeJS.Timeout>();
 
@@ -102,6 +119,7 @@ export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> 
     const link = new ProxyLink(++accepted, client, net.connect(target));
     links.add(link);
     void link.closed.then(() => links.delete(link));
+    link.suffer(impairment);
     cutLater(link);
     events.emit("link", link);
   });
@@ -129,6 +147,10 @@ export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> 
     },
     refuse(value) {
       refusing = value;
+    },
+    impair(value) {
+      impairment = value;
+      for (const link of links) link.suffer(value);
     },
     retarget(value) {
       targetPort = value;
@@ -214,9 +236,16 @@ class ProxyLink implements Link {
     this.#down.resume();
   }
 
-  delay(ms: number): void {
-    this.#up.delayMs = ms;
-    this.#down.delayMs = ms;
+  delay(upMs: number, downMs = upMs): void {
+    this.#up.delayMs = upMs;
+    this.#down.delayMs = downMs;
+  }
+
+  suffer({ delayUpMs = 0, delayDownMs = 0, blackHole }: Impairment): void {
+    if (this.#halfDead) return;
+    this.delay(delayUpMs, delayDownMs);
+    this.resume();
+    if (blackHole !== undefined) this.stall(blackHole);
   }
 
   vanish(fromWhom: "client" | "server" = "client"): void {

@@ -250,7 +250,8 @@ export const AgentKindSchema: GenEnum<AgentKind> = /*@__PURE__*/
   enumDesc(file_agentbus_v1_agent, 0);
 
 /**
- * Whether an agent is here.
+ * Whether an agent is here, on any node. An agent that told several nodes different states is in the one that it told
+ * last; it takes its state along to other nodes for as long as it is here.
  *
  * @generated from enum agentbus.v1.AgentState
  */
@@ -292,7 +293,8 @@ export const AgentState = {
 } as const;
 
 /**
- * Whether an agent is here.
+ * Whether an agent is here, on any node. An agent that told several nodes different states is in the one that it told
+ * last; it takes its state along to other nodes for as long as it is here.
  *
  * @generated from enum agentbus.v1.AgentState
  */

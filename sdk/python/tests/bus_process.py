@@ -27,7 +27,7 @@ class BusProcess:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        command = [_node(), str(PROGRAM), "serve", "--port", str(self.port), *self._arguments]
+        command = [node_program(), str(PROGRAM), "serve", "--port", str(self.port), *self._arguments]
         self._process = subprocess.Popen(
             command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -55,7 +55,7 @@ class BusProcess:
             self._process = None
 
 
-def _node() -> str:
+def node_program() -> str:
     found = shutil.which("node", path=f"{REPOSITORY / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}")
     if found is None:
         raise RuntimeError("node is not here: run npm ci in the repository")

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from bus_process import PROGRAM, BusProcess
 from link_cutter import LinkCutter
+from storages import STORAGES, fresh_storage
 
 from agentbus import Agent, AgentBus, BusError, Gap, Message, Opened, SubscriptionEnded
 from agentbus import sync as plain
@@ -19,12 +20,13 @@ pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="the server is not 
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[BusProcess]:
-    process = BusProcess()
-    process.start()
-    yield process
-    process.kill()
+@pytest.fixture(scope="module", params=STORAGES)
+def server(request: pytest.FixtureRequest) -> Iterator[BusProcess]:
+    with fresh_storage(request.param) as url:
+        process = BusProcess("--storage", url)
+        process.start()
+        yield process
+        process.kill()
 
 
 @pytest.fixture
@@ -159,10 +161,20 @@ async def test_s3_e_2_full_duplex_over_links_that_are_cut_all_the_time(server: B
     await cutter.stop()
 
 
-@pytest.mark.parametrize("storage", ["memory:", "file"])
-async def test_a_server_that_is_killed(storage: str, room: str, tmp_path: pathlib.Path) -> None:
-    """S3-SC-003: kill -9: with the file nothing that was acknowledged is missing; memory tells the Gap."""
-    process = BusProcess("--storage", storage if storage == "memory:" else f"file:{tmp_path}/data")
+@pytest.fixture(params=STORAGES)
+def storage(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def storage_url(storage: str) -> Iterator[str]:
+    with fresh_storage(storage) as url:
+        yield url
+
+
+async def test_a_server_that_is_killed(storage: str, storage_url: str, room: str) -> None:
+    """S3-SC-003: kill -9: where messages outlive it nothing that was acknowledged is missing; memory tells the Gap."""
+    process = BusProcess("--storage", storage_url)
     process.start()
     try:
         async with AgentBus(process.url) as bus:
@@ -191,12 +203,12 @@ async def test_a_server_that_is_killed(storage: str, room: str, tmp_path: pathli
                 await asyncio.gather(*sending)
                 assert texts == [str(n) for n in range(100)]
                 assert opened >= 2
-                if storage == "memory:":
+                if storage == "memory":
                     assert [gap.cause for gap in gaps] == ["new_epoch"]
                 else:
                     assert gaps == []
             kept = [each.text async for each in bob.history(f"{room}:log")]
-            assert kept == [str(n) for n in (range(50, 100) if storage == "memory:" else range(100))]
+            assert kept == [str(n) for n in (range(50, 100) if storage == "memory" else range(100))]
     finally:
         process.kill()
 

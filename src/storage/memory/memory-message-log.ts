@@ -120,7 +120,7 @@ export class MemoryMessageLog implements MessageLog {
     const log = this.#logs.get(name.key);
     if (log === undefined) return undefined;
     for (let sequence = log.floor; sequence <= log.head; sequence++) {
-      if (log.idAt(sequence) === id) return sequence;
+      if (log.idAt(sequence) === id && !log.isLost(sequence)) return sequence;
     }
     return undefined;
   }

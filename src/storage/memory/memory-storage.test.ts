@@ -108,3 +108,45 @@ describe("memory storage", () => {
     assert.equal((await memoryStorage("memory:", { ringSize: 3 }, environment)).kind, "memory");
   });
 });
+
+describe("messages that were lost on their way to a log", () => {
+  const read = (log: MessageLog, from: number, backward = false) =>
+    log.read({ name: NAME, from, backward, maxEntries: 10, maxBytes: 1e6 });
+
+  it("take a sequence that is no entry, and is told to who reads past it", async () => {
+    const log = await open({});
+    await append(log, bodies(2));
+    assert.equal(log.lose?.(NAME, "i")?.head, 3);
+    assert.deepEqual(await append(log, bodies(1)), [4]);
+    const forward = await read(log, 0);
+    assert.deepEqual(
+      forward.entries.map(({ sequence }) => sequence),
+      [1, 2, 4],
+    );
+    assert.deepEqual(forward.lost, [{ first: 3, last: 3 }]);
+    const backward = await read(log, 5, true);
+    assert.deepEqual(
+      backward.entries.map(({ sequence }) => sequence),
+      [4, 2, 1],
+    );
+    assert.deepEqual(backward.lost, [{ first: 3, last: 3 }]);
+    assert.equal((await read(log, 3)).lost, undefined);
+    assert.equal(await log.findId(NAME, ""), undefined);
+  });
+
+  it("take their place in the ring, and go with the oldest", async () => {
+    const log = await open({ ringSize: 3 });
+    await append(log, bodies(1));
+    log.lose?.(NAME, "i");
+    await append(log, bodies(3));
+    const { entries, lost, state } = await read(log, 0);
+    assert.deepEqual([entries.length, lost, state?.floor, state?.head], [3, undefined, 3, 5]);
+    assert.equal(state?.sizeBytes, 12);
+  });
+
+  it("of another incarnation take nothing", async () => {
+    const log = await open({});
+    assert.equal(log.lose?.(NAME, "other"), undefined);
+    assert.equal((await log.state(NAME))?.head, 0);
+  });
+});

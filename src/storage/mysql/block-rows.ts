@@ -9,7 +9,7 @@ export function statementBytes({ body, id, sender, audience }: AppendRecord): nu
   let letters = id.length + sender.length;
   for (const agentId of audience ?? []) letters += agentId.length + 1;
   // Two hexadecimal digits a byte, up to three bytes a UTF-16 unit, and the rest of the statement.
-  return 2 * body.length + 6 * letters + 1_000;
+  return 2 * body.length + 6 * letters + 2_500;
 }
 
 /** @param totalBytes of all bodies before these. */

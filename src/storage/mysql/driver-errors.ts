@@ -6,6 +6,7 @@ const ER_ERROR_ON_WRITE = 1026;
 const ER_GET_ERRNO = 1030;
 const ER_DUP_ENTRY = 1062;
 const ER_RECORD_FILE_FULL = 1114;
+const ER_NO_SUCH_TABLE = 1146;
 const ER_LOCK_WAIT_TIMEOUT = 1205;
 const ER_LOCK_DEADLOCK = 1213;
 const ER_OPTION_PREVENTS_STATEMENT = 1290;
@@ -42,6 +43,10 @@ export function isLockTimeout(error: unknown): boolean {
 
 export function isDuplicateRow(error: unknown): boolean {
   return numberOf(error) === ER_DUP_ENTRY;
+}
+
+export function isMissingTable(error: unknown): boolean {
+  return numberOf(error) === ER_NO_SUCH_TABLE;
 }
 
 /** The server has become a replica, or is about to leave: another connection may reach another server. */

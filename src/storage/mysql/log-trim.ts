@@ -12,9 +12,9 @@ import { integer } from "./sql-text.ts";
 import type { StoreClock } from "./store-clock.ts";
 
 /** Blocks that one statement removes: few enough that nobody waits for it. */
-const DELETE_ROWS = 200;
+const DELETE_ROWS = 500;
 /** Statements of one trim; what is left goes with the next one. */
-const DELETE_STEPS = 50;
+const DELETE_STEPS = 100;
 
 /**
  * First the floor is raised, which is what readers see; then the blocks below it go, in steps. Neither holds the log's row

@@ -19,7 +19,7 @@ describe("ring feed", () => {
     const [, newer, late] = feed.statements();
     const above = Number(/id > (\d+)/.exec(newer!)![1]);
     const holes = late === undefined ? undefined : /IN \((.*)\)/.exec(late)![1]!.split(",").map(Number);
-    const row = (id: number) => [id, "00", Buffer.from('["missed"]')];
+    const row = (id: number) => [id, Buffer.of(0), Buffer.from('["missed"]')];
     const sorted = table.toSorted((a, b) => a - b);
     const answers = [
       [[Math.max(0, ...table), 0]],

@@ -18,11 +18,11 @@ export function insertRings(t: Tables, source: string, clock: string, rings: rea
   return `INSERT INTO ${t.ring} (source, rung_at, content) VALUES ${rows.join(", ")}`;
 }
 
-export const RING_COLUMNS = "id, LOWER(HEX(source)), content";
+export const RING_COLUMNS = "id, source, content";
 
 export function toRingRow(row: readonly unknown[]): RingRow {
-  const [id, source, content] = row as [number, string, Buffer];
-  return { id, source, ring: fromArray(JSON.parse(content.toString())) };
+  const [id, source, content] = row as [number, Buffer, Buffer];
+  return { id, source: source.toString("hex"), ring: fromArray(JSON.parse(content.toString())) };
 }
 
 /** Short, because every commit writes one. */

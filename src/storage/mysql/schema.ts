@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { type Migration, type MigrationSession, migrate } from "../sql/migrations.ts";
 import { rowsOf } from "./connection.ts";
 import type { ConnectionPool, Session } from "./connection-pool.ts";
-import { NoAnswer, orWrongServer, WrongServer } from "./driver-errors.ts";
+import { isMissingTable, NoAnswer, orWrongServer, WrongServer } from "./driver-errors.ts";
 import { integer, text } from "./sql-text.ts";
 
 /** Names of one bus's tables. */
@@ -151,17 +151,23 @@ function sessionOf(session: Session, t: Tables): MigrationSession {
     // Every CREATE commits by itself here. They bear to be run again, and the version is noted behind them.
     async apply({ version, statements }: Migration) {
       for (const statement of statements) await session.send([statement]);
-      await session.send([`INSERT IGNORE INTO ${t.schemaVersion} (version) VALUES (${integer(version)})`]);
+      await session.send([
+        `CREATE TABLE IF NOT EXISTS ${t.schemaVersion} (version INT NOT NULL PRIMARY KEY) ENGINE=InnoDB`,
+        `INSERT IGNORE INTO ${t.schemaVersion} (version) VALUES (${integer(version)})`,
+      ]);
     },
   };
 }
 
+/** Asks first and makes nothing: a user who may not make tables can use what is there. */
 async function readVersion(session: Session, t: Tables): Promise<number> {
-  const [, answer] = await session.send([
-    `CREATE TABLE IF NOT EXISTS ${t.schemaVersion} (version INT NOT NULL PRIMARY KEY) ENGINE=InnoDB`,
-    `SELECT COALESCE(MAX(version), 0) FROM ${t.schemaVersion}`,
-  ]);
-  return Number(rowsOf<[number]>(answer)[0]![0]);
+  try {
+    const [answer] = await session.send([`SELECT COALESCE(MAX(version), 0) FROM ${t.schemaVersion}`]);
+    return rowsOf<[number]>(answer)[0]![0];
+  } catch (error) {
+    if (isMissingTable(error)) return 0;
+    throw error;
+  }
 }
 
 /** migrate() refuses with a plain Error of its own; the driver's errors have a code. */

@@ -41,6 +41,6 @@ export function readLife(
     });
   }
   // A user with all privileges may write to a server that was made read-only, and would write where nobody reads.
-  if (row[1] !== "0" && row[1].toUpperCase() !== "OFF") throw readOnlyServer();
+  if (!/^(0|OFF)$/i.test(row[1])) throw readOnlyServer();
   return row[0].toString("hex");
 }

@@ -8,7 +8,8 @@ export interface PostgresStorageOptions {
   readonly prefix?: string;
   /**
    * Where to LISTEN, when `url` leads to a pooler in transaction mode, which loses notifications: a URL of the server
-   * itself. Default: the storage's URL.
+   * itself. Such a pooler must pass prepared statements on (PgBouncer: 1.21 or newer, max_prepared_statements above 0); in
+   * session mode nothing is needed. Default: the storage's URL.
    */
   readonly listenUrl?: string;
   /** Connections at most, for queries; one more listens. 1 to 200. Default 8. */

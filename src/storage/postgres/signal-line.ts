@@ -145,6 +145,7 @@ export class SignalLine {
   }
 
   async #beat(client: pg.Client): Promise<void> {
+    await this.#work; // waiting for others is not the server's time
     const sentAt = performance.now();
     try {
       const { heartbeatMs } = this.#setup.options;

@@ -86,11 +86,13 @@ function createCluster(
 ): Cluster {
   const user = userOptions(address, options) as ClusterOptions & RedisOptions;
   const { tls, redisOptions, ...rest } = user;
-  const { lazyConnect, enableOfflineQueue, ...node } = fixedOptions(address, options);
+  const { enableOfflineQueue, ...node } = fixedOptions(address, options);
   return new Cluster([...address.hosts], {
     ...rest,
     lazyConnect: true,
     enableOfflineQueue: false,
+    // It would ask a node that is still connecting, and take the refusal for a cluster that is down.
+    enableReadyCheck: false,
     clusterRetryStrategy: retry,
     // What was not executed (MOVED, ASK, TRYAGAIN, CLUSTERDOWN) may be sent again; what may have been, not.
     retryDelayOnFailover: 0,

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { Cluster, type Redis } from "ioredis";
 import { BusError } from "../../core/errors.ts";
 import type { StorageEnvironment } from "../storage-adapter.ts";
@@ -41,7 +42,7 @@ export class RedisConnection {
     this.client.on("error", (error: Error) => this.#failed(error));
     this.client.on("node error", (error: Error) => this.#failed(error));
     // Without it a node that joins is connected by its first command, and refuses those that come meanwhile.
-    this.client.on("+node", (node: Redis) => void connectNode(node).catch(() => {}));
+    this.client.on("+node", (node: Redis) => void untilReady(node, options.timeoutMs).catch(() => {}));
     this.client.on("close", () => this.#lost());
     this.client.on("ready", () => void this.#connected());
   }
@@ -136,7 +137,7 @@ export class RedisConnection {
   }
 
   async #inspect(): Promise<ServerFacts> {
-    await Promise.all(this.masters.map(connectNode));
+    await Promise.all(this.masters.map((node) => untilReady(node, this.#options.timeoutMs)));
     return combineFacts(await Promise.all(this.masters.map(inspectServer)));
   }
 
@@ -160,7 +161,7 @@ export class RedisConnection {
   async #beat(): Promise<void> {
     if (this.client.status !== "ready") return;
     this.#beats++;
-    if (this.#beats % INSPECT_EVERY === 0) await this.#look();
+    if (this.#fault !== undefined || this.#beats % INSPECT_EVERY === 0) await this.#look();
     else await this.#measureClock().catch((error: Error) => this.#failed(error));
   }
 
@@ -168,7 +169,7 @@ export class RedisConnection {
   async #look(): Promise<void> {
     try {
       const facts = await this.#inspect();
-      const unfit = facts.isMaster ? (unfitness(facts) ?? facts.diskFault) : "it is a replica";
+      const unfit = facts.isMaster ? (unfitness(facts) ?? facts.fault) : "it is a replica";
       if (unfit !== undefined && this.#fault === undefined) {
         this.#environment.log.error({ reason: unfit }, "the Redis server is not fit for the bus");
       }
@@ -177,6 +178,7 @@ export class RedisConnection {
       await this.#measureClock();
     } catch (error) {
       this.#failed(error as Error);
+      this.#fault = `${describeAddress(this.address)} does not answer: ${(error as Error).message}`;
     }
   }
 
@@ -188,7 +190,13 @@ export class RedisConnection {
   }
 }
 
-/** A cluster connects to a node when the first command is sent to it; nothing is to wait for that. */
-async function connectNode(node: Redis): Promise<void> {
+/** A cluster connects to a node when the first command is sent to it, and refuses those that come meanwhile. */
+async function untilReady(node: Redis, timeoutMs: number): Promise<void> {
   if (node.status === "wait") await node.connect();
+  if (node.status === "ready") return;
+  try {
+    await once(node, "ready", { signal: AbortSignal.timeout(timeoutMs) });
+  } catch {
+    throw new Error(`${node.options.host}:${node.options.port} cannot be reached`);
+  }
 }

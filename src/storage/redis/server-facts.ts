@@ -10,8 +10,8 @@ export interface ServerFacts {
   readonly durability: Durability;
   /** Whether a restart keeps anything; undefined: it does not say, and an append-only file it has not. */
   readonly isPersistent: boolean | undefined;
-  /** Undefined: its disk takes what it writes. */
-  readonly diskFault: string | undefined;
+  /** What keeps it from working now; undefined: nothing. */
+  readonly fault: string | undefined;
 }
 
 /** Asks a server. Settings that it refuses to tell (managed servers do) count as the weaker ones. */
@@ -31,7 +31,7 @@ export async function inspectServer(server: Redis): Promise<ServerFacts> {
     evictionPolicy: info.get("maxmemory_policy") ?? "unknown",
     durability: isSynced ? "SYNCED" : "STORED",
     isPersistent: hasAppendOnlyFile ? true : saves === undefined ? undefined : saves !== "",
-    diskFault: diskFaultOf(info),
+    fault: diskFaultOf(info) ?? (await clusterFaultOf(server, info)),
   };
 }
 
@@ -45,7 +45,7 @@ export function combineFacts(all: readonly ServerFacts[]): ServerFacts {
     evictionPolicy: all.find(({ evictionPolicy }) => evictionPolicy !== "noeviction")?.evictionPolicy ?? "noeviction",
     durability: all.every(({ durability }) => durability === "SYNCED") ? "SYNCED" : "STORED",
     isPersistent: all.find(({ isPersistent }) => isPersistent !== true)?.isPersistent ?? first.isPersistent,
-    diskFault: all.find(({ diskFault }) => diskFault !== undefined)?.diskFault,
+    fault: all.find(({ fault }) => fault !== undefined)?.fault,
   };
 }
 
@@ -61,6 +61,12 @@ function diskFaultOf(info: ReadonlyMap<string, string>): string | undefined {
     return "it cannot write its append-only file";
   }
   return info.get("rdb_last_bgsave_status") === "err" ? "its last snapshot failed" : undefined;
+}
+
+async function clusterFaultOf(server: Redis, info: ReadonlyMap<string, string>): Promise<string | undefined> {
+  if (info.get("cluster_enabled") !== "1") return undefined;
+  const state = parseInfo(String(await server.call("cluster", "info"))).get("cluster_state");
+  return state === "ok" ? undefined : `the state of its cluster is ${state}`;
 }
 
 function majorOf(version: string): number {

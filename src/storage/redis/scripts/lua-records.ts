@@ -14,10 +14,8 @@ local REMEMBERED_MS = 600000
 
 local function parse(raw)
   if not raw then return nil end
-  local version, expires_at, present, json = string.match(raw, '^(%d+):(%d+):([01]):(.*)$')
-  return {
-    version = tonumber(version), expires_at = tonumber(expires_at), present = present == '1', json = json, raw = raw,
-  }
+  local version, expires_at, present = string.match(raw, '^(%d+):(%d+):([01]):')
+  return { version = tonumber(version), expires_at = tonumber(expires_at), present = present == '1', raw = raw }
 end
 
 local function is_live(record, time)

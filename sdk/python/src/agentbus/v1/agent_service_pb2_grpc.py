@@ -105,7 +105,10 @@ class AgentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DisconnectAgent(self, request, context):
-        """Ends all streams of an agent (`end` AGENT_GONE) and its lease: it is offline at once. Inbox and memberships stay.
+        """Ends all streams of an agent (`end` AGENT_GONE) and its lease, on all nodes: it is offline at once. Inbox and
+        memberships stay. A node that does not answer within 3 s is not waited for: it ends the agent's streams when it hears
+        of it, or is dead within a lease. UNAVAILABLE / STORAGE_UNAVAILABLE when the other nodes cannot be asked; on this node
+        the streams have ended all the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

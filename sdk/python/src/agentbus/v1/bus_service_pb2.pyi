@@ -28,6 +28,7 @@ class GapCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GAP_CAUSE_RETENTION: _ClassVar[GapCause]
     GAP_CAUSE_NEW_EPOCH: _ClassVar[GapCause]
     GAP_CAUSE_DAMAGED: _ClassVar[GapCause]
+    GAP_CAUSE_LOST: _ClassVar[GapCause]
 
 class EndReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -43,6 +44,7 @@ GAP_CAUSE_UNSPECIFIED: GapCause
 GAP_CAUSE_RETENTION: GapCause
 GAP_CAUSE_NEW_EPOCH: GapCause
 GAP_CAUSE_DAMAGED: GapCause
+GAP_CAUSE_LOST: GapCause
 END_REASON_UNSPECIFIED: EndReason
 END_REASON_TAKEN_OVER: EndReason
 END_REASON_CHANNEL_DELETED: EndReason

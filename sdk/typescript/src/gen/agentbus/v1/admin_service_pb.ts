@@ -201,7 +201,8 @@ export const GetStatusRequestSchema: GenMessage<GetStatusRequest> = /*@__PURE__*
  */
 export type GetStatusResponse = Message<"agentbus.v1.GetStatusResponse"> & {
   /**
-   * The nodes.
+   * The nodes: the one that answers first, as it is now; then the others that share its storage, by id, as they said of
+   * themselves at most two thirds of `agents.lease` (15 s by default) ago.
    *
    * @generated from field: repeated agentbus.v1.NodeStatus nodes = 1;
    */
@@ -257,7 +258,7 @@ export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE_
  */
 export type NodeStatus = Message<"agentbus.v1.NodeStatus"> & {
   /**
-   * Its id.
+   * Its id, `node.id`. Two nodes have the same by mistake only; both work, and both log it.
    *
    * @generated from field: string node_id = 1;
    */

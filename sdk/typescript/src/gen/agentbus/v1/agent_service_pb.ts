@@ -202,7 +202,7 @@ export const DisconnectAgentRequestSchema: GenMessage<DisconnectAgentRequest> = 
  */
 export type DisconnectAgentResponse = Message<"agentbus.v1.DisconnectAgentResponse"> & {
   /**
-   * How many streams were ended on this node.
+   * How many streams were ended, on all nodes that answered.
    *
    * @generated from field: int32 ended_streams = 1;
    */
@@ -570,7 +570,10 @@ export const AgentService: GenService<{
     output: typeof HeartbeatResponseSchema;
   },
   /**
-   * Ends all streams of an agent (`end` AGENT_GONE) and its lease: it is offline at once. Inbox and memberships stay.
+   * Ends all streams of an agent (`end` AGENT_GONE) and its lease, on all nodes: it is offline at once. Inbox and
+   * memberships stay. A node that does not answer within 3 s is not waited for: it ends the agent's streams when it hears
+   * of it, or is dead within a lease. UNAVAILABLE / STORAGE_UNAVAILABLE when the other nodes cannot be asked; on this node
+   * the streams have ended all the same.
    *
    * @generated from rpc agentbus.v1.AgentService.DisconnectAgent
    */

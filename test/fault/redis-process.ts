@@ -1,0 +1,104 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { Redis } from "ioredis";
+import { findPrograms } from "../../scripts/servers/find-programs.ts";
+import { redis } from "../../scripts/servers/redis.ts";
+import { waitUntil } from "../support/wait.ts";
+
+const program = findPrograms(redis)?.[0];
+/** Without it, tests of fail-over and clusters are skipped. */
+export const hasRedisProgram = program !== undefined;
+
+/** A redis-server with settings of a test's own: a replica, a sentinel, a node of a cluster. */
+export interface RedisProcess {
+  readonly port: number;
+  readonly client: Redis;
+  /** SIGSTOP and SIGCONT. */
+  freeze(): void;
+  thaw(): void;
+  /** Kills it and removes its data; again: nothing. */
+  stop(): Promise<void>;
+}
+
+export async function startRedis(...settings: readonly string[]): Promise<RedisProcess> {
+  return await start(await freePort(), (port) => [
+    ...["--port", String(port), "--bind", "127.0.0.1", "--save", "", ...settings],
+  ]);
+}
+
+/** A sentinel that decides alone, and soon, about the master at a port. */
+export async function startSentinel(master: string, masterPort: number): Promise<RedisProcess> {
+  const lines = [
+    `sentinel monitor ${master} 127.0.0.1 ${masterPort} 1`,
+    `sentinel down-after-milliseconds ${master} 500`,
+    `sentinel failover-timeout ${master} 3000`,
+  ];
+  return await start(await freePort(), (port, folder) => {
+    const file = join(folder, "sentinel.conf");
+    writeFileSync(file, [`port ${port}`, "bind 127.0.0.1", `dir ${folder}`, ...lines, ""].join("\n"));
+    return [file, "--sentinel"];
+  });
+}
+
+/** A cluster of three masters. Answers its nodes; each is stopped by the caller. */
+export async function startCluster(): Promise<readonly RedisProcess[]> {
+  const nodes = await Promise.all(
+    Array.from({ length: 3 }, () => startRedis("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")),
+  );
+  const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
+  const cli = join(program!, "..", "redis-cli");
+  await promisify(execFile)(cli, ["--cluster", "create", ...addresses, "--cluster-yes"]);
+  await waitUntil(
+    async () => {
+      const states = await Promise.all(nodes.map(async ({ client }) => String(await client.call("cluster", "info"))));
+      return states.every((state) => state.includes("cluster_state:ok"));
+    },
+    { timeoutMs: 30_000, what: "the cluster to be ready" },
+  );
+  return nodes;
+}
+
+async function start(
+  port: number,
+  settings: (port: number, folder: string) => readonly string[],
+): Promise<RedisProcess> {
+  const folder = mkdtempSync(join(tmpdir(), "agentbus-redis-"));
+  const child: ChildProcess = spawn(program!, [...settings(port, folder)], { cwd: folder, stdio: "ignore" });
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  const client = new Redis(port, "127.0.0.1", { retryStrategy: () => 25, maxRetriesPerRequest: null });
+  client.on("error", () => {});
+  await client.ping();
+  return {
+    port,
+    client,
+    freeze: () => void child.kill("SIGSTOP"),
+    thaw: () => void child.kill("SIGCONT"),
+    async stop() {
+      client.disconnect();
+      process.off("exit", kill);
+      if (child.exitCode === null && child.signalCode === null) {
+        kill();
+        await once(child, "exit");
+      }
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** With room above it: a node of a cluster also listens on its port + 10,000. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const server = net.createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as net.AddressInfo;
+    server.close();
+    await once(server, "close");
+    if (port < 55_000) return port;
+  }
+}
