@@ -92,18 +92,21 @@ export function describeSharedDirectory(open: OpenStorage): void {
     });
 
     it("ends a record on both at the same moment, and one of those who take its place wins", async () => {
-      await here.put(key("lease"), { holder: "here" }, { expectedVersion: 0, timeToLiveMs: 100 });
-      opened.advance(99);
-      assert.equal((await there.put(key("lease"), {}, { expectedVersion: 0, timeToLiveMs: 100 })).kind, "conflict");
-      assert.equal((await there.get(key("lease")))!.expiresAtMs, START_MS + 100);
-      opened.advance(1);
-      assert.deepEqual([await here.get(key("lease")), await there.get(key("lease"))], [undefined, undefined]);
-      // The one who had it cannot renew it any more.
-      const renewal = await here.put(key("lease"), {}, { expectedVersion: 1, timeToLiveMs: 100 });
-      assert.equal(renewal.kind, "conflict");
-      const take = (n: number) => either(n).put(key("lease"), { n }, { expectedVersion: 0, timeToLiveMs: 100 });
-      const outcomes = await Promise.all(range(1, 10).map(take));
-      assert.equal(outcomes.filter((outcome) => outcome.kind === "stored").length, 1);
+      const timeToLiveMs = 100;
+      for (const [n, [mine, yours]] of [[here, there] as const, [there, here] as const].entries()) {
+        const lease = key(`lease-${n}`);
+        await mine.put(lease, { holder: "mine" }, { expectedVersion: 0, timeToLiveMs });
+        opened.advance(timeToLiveMs - 1);
+        assert.equal((await yours.put(lease, {}, { expectedVersion: 0, timeToLiveMs })).kind, "conflict");
+        assert.equal((await yours.get(lease))!.expiresAtMs, START_MS + (n + 1) * timeToLiveMs);
+        opened.advance(1);
+        assert.deepEqual([await mine.get(lease), await yours.get(lease)], [undefined, undefined]);
+        // The one who had it cannot renew it any more.
+        assert.equal((await mine.put(lease, {}, { expectedVersion: 1, timeToLiveMs })).kind, "conflict");
+        const take = (each: number) => either(each).put(lease, { each }, { expectedVersion: 0, timeToLiveMs });
+        const outcomes = await Promise.all(range(1, 10).map(take));
+        assert.equal(outcomes.filter((outcome) => outcome.kind === "stored").length, 1);
+      }
     });
 
     it("goes no further than its own bus", async () => {

@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll } from "vitest";
-import { BackendServer } from "../../scripts/chaos/backend-server.ts";
 import { BusError } from "../../src/core/errors.ts";
 import { createRedisStorage, type RedisStorageOptions } from "../../src/storage/redis/index.ts";
 import type { StorageAdapter, StorageEnvironment } from "../../src/storage/storage-adapter.ts";
 import { batch, record } from "../conformance/appending.ts";
 import { testEnvironment } from "../conformance/opened-storage.ts";
+import type { OwnServer, StartServer } from "../support/server-process.ts";
 import { openTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 import { waitUntil } from "../support/wait.ts";
 
@@ -23,13 +23,13 @@ export async function openRedis(
 }
 
 /** A Redis of the test file's own that syncs each write, and a fresh prefix for each test; everything closed at the end. */
-export function useRedis() {
-  let server: BackendServer;
+export function useRedis(start: StartServer) {
+  let server: OwnServer;
   let prefix = "";
   const closing: (() => unknown)[] = [];
 
   beforeAll(async () => {
-    server = await BackendServer.launch({ name: "redis", durability: "SYNCED" });
+    server = await start();
   });
   afterAll(() => server?.discard());
   afterEach(async () => {
@@ -37,7 +37,7 @@ export function useRedis() {
     prefix = "";
   });
 
-  const url = (port = server.port) => server.kind.url("127.0.0.1", port);
+  const url = (port = server.port) => `redis://127.0.0.1:${port}`;
   const redis = {
     get server() {
       return server;

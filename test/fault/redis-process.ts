@@ -5,14 +5,10 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Redis } from "ioredis";
+import { Redis, type RedisOptions } from "ioredis";
 import { findPrograms } from "../../scripts/servers/find-programs.ts";
 import { redis } from "../../scripts/servers/redis.ts";
 import { waitUntil } from "../support/wait.ts";
-
-const program = findPrograms(redis)?.[0];
-/** Without it, tests of fail-over and clusters are skipped. */
-export const hasRedisProgram = program !== undefined;
 
 /** A redis-server with settings of a test's own: a replica, a sentinel, a node of a cluster. */
 export interface RedisProcess {
@@ -51,7 +47,7 @@ export async function startCluster(): Promise<readonly RedisProcess[]> {
     Array.from({ length: 3 }, () => startRedis("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")),
   );
   const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`);
-  const cli = join(program!, "..", "redis-cli");
+  const cli = join(redisProgram(), "..", "redis-cli");
   await promisify(execFile)(cli, ["--cluster", "create", ...addresses, "--cluster-yes"]);
   await waitUntil(
     async () => {
@@ -63,15 +59,32 @@ export async function startCluster(): Promise<readonly RedisProcess[]> {
   return nodes;
 }
 
+/** Without TLS it takes nobody. Files are in PEM; the certificate is its own authority. */
+export async function startTlsRedis(certificate: string, key: string): Promise<RedisProcess> {
+  const files = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate];
+  return await start(
+    await freePort(),
+    (port) => ["--port", "0", "--tls-port", String(port), "--save", "", "--tls-auth-clients", "no", ...files],
+    { tls: { rejectUnauthorized: false } },
+  );
+}
+
+/** For tests within describeWithOwnServer, which sees to it that it is there. */
+function redisProgram(): string {
+  return findPrograms(redis)![0]!;
+}
+
 async function start(
   port: number,
   settings: (port: number, folder: string) => readonly string[],
+  options: RedisOptions = {},
 ): Promise<RedisProcess> {
   const folder = mkdtempSync(join(tmpdir(), "agentbus-redis-"));
-  const child: ChildProcess = spawn(program!, [...settings(port, folder)], { cwd: folder, stdio: "ignore" });
+  const child: ChildProcess = spawn(redisProgram(), [...settings(port, folder)], { cwd: folder, stdio: "ignore" });
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
-  const client = new Redis(port, "127.0.0.1", { retryStrategy: () => 25, maxRetriesPerRequest: null });
+  const patient: RedisOptions = { ...options, retryStrategy: () => 25, maxRetriesPerRequest: null };
+  const client = new Redis(port, "127.0.0.1", patient as RedisOptions & { readonly replyMapping: "legacy" });
   client.on("error", () => {});
   await client.ping();
   return {

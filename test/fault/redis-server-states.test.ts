@@ -7,9 +7,11 @@ import type { StorageLogger } from "../../src/storage/storage-adapter.ts";
 import { append, batch, INCARNATION, isBusError, NAME, readAll, record, records } from "../conformance/appending.ts";
 import { waitUntil, within } from "../support/wait.ts";
 import { openRedis, useRedis } from "./redis-fixture.ts";
-import { hasRedisProgram, startRedis } from "./redis-process.ts";
+import { startRedis } from "./redis-process.ts";
 
 const unavailable = isBusError("STORAGE_UNAVAILABLE");
+
+import { describeWithOwnServer } from "../support/server-process.ts";
 
 async function failureOf(opening: Promise<unknown>): Promise<Error> {
   try {
@@ -20,135 +22,137 @@ async function failureOf(opening: Promise<unknown>): Promise<Error> {
   assert.fail("it was opened");
 }
 
-describe.skipIf(!hasRedisProgram)("redis: states and settings of the server", { timeout: 120_000 }, () => {
-  const redis = useRedis();
+await describeWithOwnServer("redis", (start) => {
+  describe("redis: states and settings of the server", { timeout: 120_000 }, () => {
+    const redis = useRedis(start);
 
-  async function own(...settings: readonly string[]) {
-    const server = await startRedis(...settings);
-    redis.after(server.stop);
-    return server;
-  }
+    async function own(...settings: readonly string[]) {
+      const server = await startRedis(...settings);
+      redis.after(server.stop);
+      return server;
+    }
 
-  it("STORED and SYNCED are what the server's settings say, also when they change", async () => {
-    const storage = await redis.open();
-    assert.equal(storage.capabilities.durability, "SYNCED");
-    const client = redis.client();
-    redis.after(() => client.config("SET", "appendfsync", "always"));
-    await client.config("SET", "appendfsync", "everysec");
-    await waitUntil(() => storage.capabilities.durability === "STORED");
-    await client.config("SET", "appendfsync", "always", "no-appendfsync-on-rewrite", "yes");
-    const second = await redis.open();
-    assert.equal(second.capabilities.durability, "STORED");
-    await client.config("SET", "no-appendfsync-on-rewrite", "no");
-    await waitUntil(() => storage.capabilities.durability === "SYNCED");
-  });
+    it("STORED and SYNCED are what the server's settings say, also when they change", async () => {
+      const storage = await redis.open();
+      assert.equal(storage.capabilities.durability, "SYNCED");
+      const client = redis.client();
+      redis.after(() => client.config("SET", "appendfsync", "always"));
+      await client.config("SET", "appendfsync", "everysec");
+      await waitUntil(() => storage.capabilities.durability === "STORED");
+      await client.config("SET", "appendfsync", "always", "no-appendfsync-on-rewrite", "yes");
+      const second = await redis.open();
+      assert.equal(second.capabilities.durability, "STORED");
+      await client.config("SET", "no-appendfsync-on-rewrite", "no");
+      await waitUntil(() => storage.capabilities.durability === "SYNCED");
+    });
 
-  it("says once when the server keeps nothing over its restart", async () => {
-    const server = await own();
-    const warnings: string[] = [];
-    const log: StorageLogger = { info() {}, error() {}, warn: (_fields, text) => void warnings.push(text) };
-    const storage = await redis.open({}, server.port, { log });
-    assert.equal(warnings.filter((text) => text.includes("appendonly")).length, 1);
-    assert.equal(storage.capabilities.durability, "STORED");
-  });
+    it("says once when the server keeps nothing over its restart", async () => {
+      const server = await own();
+      const warnings: string[] = [];
+      const log: StorageLogger = { info() {}, error() {}, warn: (_fields, text) => void warnings.push(text) };
+      const storage = await redis.open({}, server.port, { log });
+      assert.equal(warnings.filter((text) => text.includes("appendonly")).length, 1);
+      assert.equal(storage.capabilities.durability, "STORED");
+    });
 
-  it("memory that is full refuses messages and stores nothing of them; reading and deleting go on", async () => {
-    const server = await own();
-    const storage = await redis.open({}, server.port);
-    await storage.log.create(NAME, INCARNATION, 1);
-    await append(storage.log, records(3));
-    await storage.directory.put({ kind: "room", parent: "", id: "a" }, {});
-    await server.client.config("SET", "maxmemory", "1mb");
-    const full = isBusError("STORAGE_FULL");
-    const refused = record();
-    await assert.rejects(async () => storage.log.append(batch([refused])), full);
-    await assert.rejects(storage.directory.put({ kind: "room", parent: "", id: "b" }, {}), full);
-    assert.equal((await readAll(storage.log)).length, 3);
-    assert.equal((await storage.log.trim(NAME, { maxAgeMs: 0, maxMessages: 1, maxBytes: 0 })).floor, 3);
-    assert.equal(await storage.directory.delete({ kind: "room", parent: "", id: "a" }), true);
-    await server.client.config("SET", "maxmemory", "0");
-    const [entry] = await append(storage.log, [refused]);
-    assert.deepEqual([entry!.sequence, entry!.duplicate], [4, false]);
-    await server.client.config("SET", "maxmemory", "1mb");
-    await storage.log.delete(NAME, INCARNATION);
-    assert.equal(await storage.log.state(NAME), undefined);
-  });
+    it("memory that is full refuses messages and stores nothing of them; reading and deleting go on", async () => {
+      const server = await own();
+      const storage = await redis.open({}, server.port);
+      await storage.log.create(NAME, INCARNATION, 1);
+      await append(storage.log, records(3));
+      await storage.directory.put({ kind: "room", parent: "", id: "a" }, {});
+      await server.client.config("SET", "maxmemory", "1mb");
+      const full = isBusError("STORAGE_FULL");
+      const refused = record();
+      await assert.rejects(async () => storage.log.append(batch([refused])), full);
+      await assert.rejects(storage.directory.put({ kind: "room", parent: "", id: "b" }, {}), full);
+      assert.equal((await readAll(storage.log)).length, 3);
+      assert.equal((await storage.log.trim(NAME, { maxAgeMs: 0, maxMessages: 1, maxBytes: 0 })).floor, 3);
+      assert.equal(await storage.directory.delete({ kind: "room", parent: "", id: "a" }), true);
+      await server.client.config("SET", "maxmemory", "0");
+      const [entry] = await append(storage.log, [refused]);
+      assert.deepEqual([entry!.sequence, entry!.duplicate], [4, false]);
+      await server.client.config("SET", "maxmemory", "1mb");
+      await storage.log.delete(NAME, INCARNATION);
+      assert.equal(await storage.log.state(NAME), undefined);
+    });
 
-  it("a disk that takes nothing refuses messages, says why, and heals", async () => {
-    const server = await own("--stop-writes-on-bgsave-error", "yes");
-    const storage = await redis.open({}, server.port);
-    await storage.log.create(NAME, INCARNATION, 1);
-    const folder = ((await server.client.config("GET", "dir")) as string[])[1]!;
-    await server.client.config("SET", "save", "3600 1000000");
-    rmSync(folder, { recursive: true });
-    await server.client.bgsave();
-    await waitUntil(async () => (await server.client.info("persistence")).includes("rdb_last_bgsave_status:err"));
-    await assert.rejects(
-      async () => storage.log.append(batch(records(1))),
-      (error: Error) => {
-        return unavailable(error) && /cannot write to its disk/.test(error.message);
-      },
-    );
-    await waitUntil(() => storage.problem()?.includes("snapshot"));
-    await server.client.config("SET", "save", "");
-    await append(storage.log, records(1));
-  });
+    it("a disk that takes nothing refuses messages, says why, and heals", async () => {
+      const server = await own("--stop-writes-on-bgsave-error", "yes");
+      const storage = await redis.open({}, server.port);
+      await storage.log.create(NAME, INCARNATION, 1);
+      const folder = ((await server.client.config("GET", "dir")) as string[])[1]!;
+      await server.client.config("SET", "save", "3600 1000000");
+      rmSync(folder, { recursive: true });
+      await server.client.bgsave();
+      await waitUntil(async () => (await server.client.info("persistence")).includes("rdb_last_bgsave_status:err"));
+      await assert.rejects(
+        async () => storage.log.append(batch(records(1))),
+        (error: Error) => {
+          return unavailable(error) && /cannot write to its disk/.test(error.message);
+        },
+      );
+      await waitUntil(() => storage.problem()?.includes("snapshot"));
+      await server.client.config("SET", "save", "");
+      await append(storage.log, records(1));
+    });
 
-  it("a replica is refused at the start and while running", async () => {
-    const server = await own();
-    const storage = await redis.open({}, server.port);
-    await storage.log.create(NAME, INCARNATION, 1);
-    await server.client.replicaof("127.0.0.1", redis.server.port);
-    await waitUntil(async () => (await server.client.info("replication")).includes("master_link_status:up"));
-    await assert.rejects(async () => storage.log.append(batch(records(1))), unavailable);
-    await waitUntil(() => storage.problem() !== undefined);
-    await assert.rejects(redis.open({}, server.port), unavailable);
-  });
+    it("a replica is refused at the start and while running", async () => {
+      const server = await own();
+      const storage = await redis.open({}, server.port);
+      await storage.log.create(NAME, INCARNATION, 1);
+      await server.client.replicaof("127.0.0.1", redis.server.port);
+      await waitUntil(async () => (await server.client.info("replication")).includes("master_link_status:up"));
+      await assert.rejects(async () => storage.log.append(batch(records(1))), unavailable);
+      await waitUntil(() => storage.problem() !== undefined);
+      await assert.rejects(redis.open({}, server.port), unavailable);
+    });
 
-  it("settings under which messages would be lost are refused, with what to do", async () => {
-    const server = await own("--maxmemory-policy", "allkeys-lru");
-    const error = await failureOf(redis.open({}, server.port));
-    assert.equal(unavailable(error), false);
-    assert.match(error.message, /maxmemory-policy is allkeys-lru.*noeviction/);
-    await server.client.config("SET", "maxmemory-policy", "noeviction");
-    const storage = await redis.open({}, server.port);
-    await server.client.config("SET", "maxmemory-policy", "volatile-lru");
-    await waitUntil(() => storage.problem()?.includes("noeviction"));
-  });
+    it("settings under which messages would be lost are refused, with what to do", async () => {
+      const server = await own("--maxmemory-policy", "allkeys-lru");
+      const error = await failureOf(redis.open({}, server.port));
+      assert.equal(unavailable(error), false);
+      assert.match(error.message, /maxmemory-policy is allkeys-lru.*noeviction/);
+      await server.client.config("SET", "maxmemory-policy", "noeviction");
+      const storage = await redis.open({}, server.port);
+      await server.client.config("SET", "maxmemory-policy", "volatile-lru");
+      await waitUntil(() => storage.problem()?.includes("noeviction"));
+    });
 
-  it("keys of a newer program are left alone", async () => {
-    const client = redis.client();
-    await client.set(`{${redis.prefix}}:layout`, "2");
-    const error = await failureOf(redis.open());
-    assert.equal(unavailable(error), false);
-    assert.match(error.message, /newer agentbus/);
-    assert.equal(await client.get(`{${redis.prefix}}:layout`), "2");
-  });
+    it("keys of a newer program are left alone", async () => {
+      const client = redis.client();
+      await client.set(`{${redis.prefix}}:layout`, "2");
+      const error = await failureOf(redis.open());
+      assert.equal(unavailable(error), false);
+      assert.match(error.message, /newer agentbus/);
+      assert.equal(await client.get(`{${redis.prefix}}:layout`), "2");
+    });
 
-  it("two nodes that start at the same time agree", async () => {
-    const nodes = await Promise.all(Array.from({ length: 4 }, () => redis.open()));
-    assert.equal(await redis.client().get(`{${redis.prefix}}:layout`), "1");
-    for (const node of nodes) assert.equal(node.problem(), undefined);
-  });
+    it("two nodes that start at the same time agree", async () => {
+      const nodes = await Promise.all(Array.from({ length: 4 }, () => redis.open()));
+      assert.equal(await redis.client().get(`{${redis.prefix}}:layout`), "1");
+      for (const node of nodes) assert.equal(node.problem(), undefined);
+    });
 
-  it("a wrong password is told without the password, and waiting is no use", async () => {
-    const server = await own();
-    await server.client.call("ACL", "SETUSER", "bus", "on", ">right", "~*", "&*", "+@all");
-    const open = (user: string) => openRedis(`redis://${user}@127.0.0.1:${server.port}`, {});
-    const error = await failureOf(open("bus:s3cret"));
-    assert.equal(unavailable(error), false);
-    assert.match(error.message, /user and password/);
-    assert.doesNotMatch(`${error.stack} ${JSON.stringify(error)}`, /s3cret/);
-    const storage = await open("bus:right");
-    await storage.close();
-  });
+    it("a wrong password is told without the password, and waiting is no use", async () => {
+      const server = await own();
+      await server.client.call("ACL", "SETUSER", "bus", "on", ">right", "~*", "&*", "+@all");
+      const open = (user: string) => openRedis(`redis://${user}@127.0.0.1:${server.port}`, {});
+      const error = await failureOf(open("bus:s3cret"));
+      assert.equal(unavailable(error), false);
+      assert.match(error.message, /user and password/);
+      assert.doesNotMatch(`${error.stack} ${JSON.stringify(error)}`, /s3cret/);
+      const storage = await open("bus:right");
+      await storage.close();
+    });
 
-  it("a server that is not there, or that does not speak, is unavailable in time", async () => {
-    const silent = createServer().listen(0, "127.0.0.1");
-    redis.after(() => silent.close());
-    await once(silent, "listening");
-    const { port } = silent.address() as { port: number };
-    await assert.rejects(within(redis.open({ connectTimeoutMs: 300 }, port)), unavailable);
-    await assert.rejects(within(redis.open({}, 1)), unavailable);
+    it("a server that is not there, or that does not speak, is unavailable in time", async () => {
+      const silent = createServer().listen(0, "127.0.0.1");
+      redis.after(() => silent.close());
+      await once(silent, "listening");
+      const { port } = silent.address() as { port: number };
+      await assert.rejects(within(redis.open({ connectTimeoutMs: 300 }, port)), unavailable);
+      await assert.rejects(within(redis.open({}, 1)), unavailable);
+    });
   });
 });

@@ -5,7 +5,7 @@ import type { StorageEnvironment } from "../storage-adapter.ts";
 import { backoffMs } from "./backoff.ts";
 import { createClient, type RedisClient } from "./create-client.ts";
 import { describeAddress, type RedisAddress } from "./redis-address.ts";
-import { isAccessRefused, isNoScript, toBusError } from "./redis-errors.ts";
+import { adviceFor, isNoScript, toBusError } from "./redis-errors.ts";
 import type { ResolvedRedisOptions } from "./redis-options.ts";
 import type { RedisScript } from "./scripts/script.ts";
 import { combineFacts, inspectServer, type ServerFacts, unfitness } from "./server-facts.ts";
@@ -28,7 +28,7 @@ export class RedisConnection {
   #facts: ServerFacts | undefined;
   #isOpen = false;
   #isClosed = false;
-  #lastError: string | undefined;
+  #lastError: Error | undefined;
   #fault: string | undefined;
   #clockOffsetMs = 0;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -78,7 +78,7 @@ export class RedisConnection {
   problem(): string | undefined {
     if (this.#isClosed) return "the storage is closed";
     if (this.client.status !== "ready") {
-      return `${describeAddress(this.address)} cannot be reached: ${this.#lastError ?? "the connection was lost"}`;
+      return `${describeAddress(this.address)} cannot be reached: ${this.#lastError?.message ?? "the connection was lost"}`;
     }
     return this.#fault;
   }
@@ -122,9 +122,10 @@ export class RedisConnection {
     try {
       return await Promise.race([this.#connect(), expired]);
     } catch (error) {
-      const cause = this.#lastError === undefined ? (error as Error) : new Error(this.#lastError);
+      const cause = this.#lastError ?? (error as Error);
       const text = `${describeAddress(this.address)}: ${cause.message}`;
-      if (isAccessRefused(cause)) throw new Error(`${text}; give user and password in the storage's URL`);
+      const advice = adviceFor(cause);
+      if (advice !== undefined) throw new Error(`${text}; ${advice}`);
       throw new BusError("STORAGE_UNAVAILABLE", text, { cause: new Error(cause.message) });
     } finally {
       clearTimeout(timer);
@@ -142,13 +143,14 @@ export class RedisConnection {
   }
 
   #failed(error: Error): void {
-    const isNew = this.#lastError !== error.message;
-    this.#lastError = error.message;
+    const isNew = this.#lastError?.message !== error.message;
+    this.#lastError = error;
     if (isNew && this.#isOpen) this.#environment.log.warn({ reason: error.message }, "the connection to Redis failed");
   }
 
   #lost(): void {
-    if (this.#isOpen) this.#environment.log.warn({ reason: this.#lastError }, "Redis is away; connecting again");
+    if (this.#isOpen)
+      this.#environment.log.warn({ reason: this.#lastError?.message }, "Redis is away; connecting again");
   }
 
   async #connected(): Promise<void> {

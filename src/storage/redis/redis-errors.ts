@@ -21,8 +21,18 @@ const CONNECTION: Readonly<Record<string, string>> = {
   MaxRetriesPerRequestError: "the connection was lost",
 };
 
-/** Only people can change these: no use in trying again. */
-const REFUSED = new Set(["NOAUTH", "WRONGPASS", "NOPERM"]);
+/** What only people can change: no use in trying again. By the server's codes and those of TLS. */
+const ADVICE: Readonly<Record<string, string>> = {
+  NOAUTH: "give user and password in the storage's URL",
+  WRONGPASS: "give the right user and password in the storage's URL",
+  NOPERM: "give a user that may run all commands on the storage's keys and channels",
+  ERR_TLS_CERT_ALTNAME_INVALID: "name the host as its certificate does",
+  CERT_HAS_EXPIRED: "renew the server's certificate",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "give the authority's certificate in the option ioredis.tls.ca",
+  SELF_SIGNED_CERT_IN_CHAIN: "give the authority's certificate in the option ioredis.tls.ca",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "give the authority's certificate in the option ioredis.tls.ca",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "give the authority's certificate in the option ioredis.tls.ca",
+};
 
 /**
  * The error of the port for one of the driver. The driver's own error carries the command with all its arguments (message
@@ -41,9 +51,10 @@ export function toBusError(error: unknown): BusError {
   return new BusError("STORAGE_UNAVAILABLE", `Redis does not answer: ${CONNECTION[name] ?? text}`, { cause });
 }
 
-/** Whether a start should give up: user and password do not become right by waiting. */
-export function isAccessRefused(error: unknown): boolean {
-  return REFUSED.has(codeOf((error as Error).message ?? ""));
+/** What to do about an error that does not go away by waiting; undefined: it may. */
+export function adviceFor(error: unknown): string | undefined {
+  const { code = "", message = "" } = error as NodeJS.ErrnoException;
+  return ADVICE[code] ?? ADVICE[codeOf(message)];
 }
 
 export function isNoScript(error: unknown): boolean {
