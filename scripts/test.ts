@@ -10,6 +10,7 @@ import { RESULTS } from "./root.ts";
 import { runSteps } from "./testing/schedule.ts";
 import { chooseSteps, PYTEST_REPORT, STEPS, VITEST_REPORT } from "./testing/steps.ts";
 import { createProgress, summaryTable } from "./testing/terminal.ts";
+import { stopTestServers } from "./testing/test-servers.ts";
 
 const { values } = parseArgs({
   options: {
@@ -43,6 +44,7 @@ const finished = await runSteps(steps, interrupted.signal, {
   },
 });
 progress.stop();
+await stopTestServers();
 
 const seconds = (performance.now() - startedAt) / 1000;
 const failed = finished.some((step) => step.status === "failed");

@@ -1,4 +1,4 @@
-import { accessSync, constants, globSync } from "node:fs";
+import { accessSync, constants, existsSync, globSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { run } from "../run.ts";
 import type { ServerKind } from "./server-kind.ts";
@@ -12,6 +12,11 @@ export function findPrograms(kind: ServerKind): readonly string[] | undefined {
   return found.every((program) => program !== undefined) ? found : undefined;
 }
 
+/** Tells packages that are being installed not to start their services: tests start servers of their own. */
+const POLICY = "/usr/sbin/policy-rc.d";
+/** One at a time: they would only wait for each other's lock. */
+let installing: Promise<unknown> = Promise.resolve();
+
 /** Installs a server's Debian package when we may: as root, on Debian or Ubuntu, not switched off. Says so. */
 export async function installPrograms(
   kind: ServerKind,
@@ -19,17 +24,29 @@ export async function installPrograms(
 ): Promise<readonly string[] | undefined> {
   if (process.env["AGENTBUS_TEST_INSTALL"] === "0" || process.getuid?.() !== 0) return undefined;
   if (!isExecutable("/usr/bin/apt-get")) return undefined;
-  say(`installing ${kind.aptPackage} with apt-get, for the tests (AGENTBUS_TEST_INSTALL=0 forbids it)`);
-  // RUNLEVEL=1 keeps the package from starting a service of its own: tests start theirs.
-  const env = { DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
-  const apt = (...args: string[]) => run("apt-get", ["-qq", "-o", "DPkg::Lock::Timeout=300", ...args], { env });
-  let installed = await apt("install", "-y", "--no-install-recommends", kind.aptPackage);
-  if (installed.code !== 0) {
-    await apt("update");
-    installed = await apt("install", "-y", "--no-install-recommends", kind.aptPackage);
-  }
-  if (installed.code !== 0) say(`apt-get could not install ${kind.aptPackage}:\n${installed.output.slice(-2_000)}`);
+  const installed = installing.then(() => install(kind.aptPackage, say));
+  installing = installed;
+  await installed;
   return findPrograms(kind);
+}
+
+async function install(name: string, say: (text: string) => void): Promise<void> {
+  say(`installing ${name} with apt-get, for the tests (AGENTBUS_TEST_INSTALL=0 forbids it)`);
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  const apt = (...args: string[]) => run("apt-get", ["-qq", "-o", "DPkg::Lock::Timeout=300", ...args], { env });
+  const own = !existsSync(POLICY);
+  if (own) writeFileSync(POLICY, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  try {
+    let outcome = await apt("install", "-y", "--no-install-recommends", name);
+    if (outcome.code !== 0) {
+      // The machine has no lists of packages, or old ones.
+      await apt("update");
+      outcome = await apt("install", "-y", "--no-install-recommends", name);
+    }
+    if (outcome.code !== 0) say(`apt-get could not install ${name}:\n${outcome.output.slice(-2_000)}`);
+  } finally {
+    if (own) rmSync(POLICY, { force: true });
+  }
 }
 
 function isExecutable(path: string): boolean {

@@ -3,9 +3,12 @@ import { join } from "node:path";
 import { ensurePython, withPython } from "../python.ts";
 import { RESULTS, ROOT } from "../root.ts";
 import { type RunOptions, run } from "../run.ts";
+import { findPrograms } from "../servers/find-programs.ts";
+import { SERVER_KINDS } from "../servers/obtain.ts";
 import { ensureTool, TOOL_NAMES } from "../tools.ts";
 import { countPytest, countVitest } from "./reports.ts";
 import type { Step, StepOutcome } from "./step.ts";
+import { SERVERS, STORAGE_SERVERS, startTestServers } from "./test-servers.ts";
 
 const BIN = join(ROOT, "node_modules", ".bin");
 const PYTHON_SDK = join(ROOT, "sdk", "python");
@@ -63,10 +66,22 @@ export const STEPS: readonly Step[] = [
     },
   },
   {
+    name: "servers",
+    about: "starts Redis, PostgreSQL and MariaDB for the tests, installs what is missing",
+    async run() {
+      const said: string[] = [];
+      const found = await startTestServers((text) => said.push(text));
+      const missing = SERVERS.filter((name) => !found.some((server) => server.name === name));
+      const there = found.map(({ name, source }) => `${name} (${source})`).join(", ");
+      const detail = missing.length === 0 ? there : `WITHOUT ${missing.join(", ")}: tests are skipped`;
+      return { status: "passed", detail, output: said.join("\n") };
+    },
+  },
+  {
     name: "vitest",
     about: "unit, SDK, ground, conformance, property, black-box, fault and example tests",
     needs: ["sdk"],
-    after: ["python", "tools"],
+    after: ["python", "tools", "servers"],
     alone: true,
     async run(signal) {
       const report = ["--reporter=default", "--reporter=json", `--outputFile.json=${VITEST_REPORT}`];
@@ -78,6 +93,7 @@ export const STEPS: readonly Step[] = [
     name: "pytest",
     about: "the Python SDK's tests",
     needs: ["python"],
+    after: ["servers"],
     async run(signal) {
       const outcome = await python([["pytest", "-q", `--junitxml=${PYTEST_REPORT}`]], signal, "");
       return withCounts(outcome, existsSync(PYTEST_REPORT) ? countPytest(PYTEST_REPORT) : undefined);
@@ -155,7 +171,37 @@ export const STEPS: readonly Step[] = [
     after: ["vitest", "pytest"],
     run: (signal) => commands([node("scripts/requirements.ts", "--check")], { signal }, "README.md"),
   },
+  // At the end and one after another: each keeps both cores busy, and its servers are its own.
+  chaos("file"),
+  chaos("redis", "--nodes", "2"),
+  chaos("postgres", "--nodes", "2"),
+  chaos("mysql", "--nodes", "2"),
 ];
+
+/** A minute of faults under load; the checker judges what clients of both SDKs saw. */
+function chaos(backend: string, ...more: readonly string[]): Step {
+  const command = node("scripts/chaos.ts", "--backend", backend, "--minutes", "1", ...more);
+  return {
+    name: `chaos-${backend}`,
+    about: `a minute of faults under load on ${backend}; the checker judges what clients saw`,
+    needs: ["sdk", "python"],
+    after: ["vitest", "pytest"],
+    alone: true,
+    async run(signal) {
+      const kind = STORAGE_SERVERS[backend];
+      if (kind !== undefined && findPrograms(SERVER_KINDS[kind]) === undefined) {
+        const required = process.env["AGENTBUS_TEST_REQUIRE"] === "1";
+        const detail = `WITHOUT: the programs of ${kind} are not on this machine`;
+        return { status: required ? "failed" : "skipped", detail, output: "" };
+      }
+      const outcome = await commands([command], { signal }, "");
+      return {
+        ...outcome,
+        detail: outcome.status === "passed" ? "nothing lost, doubled or reordered" : outcome.detail,
+      };
+    },
+  };
+}
 
 function withCounts(outcome: StepOutcome, counts: StepOutcome["counts"]): StepOutcome {
   if (counts === undefined) return { ...outcome, status: "failed", detail: "no report was written" };

@@ -124,6 +124,8 @@ export function createAgents(deps: AgentsOptions): Agents {
     isAvailable: (agentId) => presence.isAvailable(agentId),
 
     get: (agentId) => index.get(agentId),
+    find,
+    mayBeBehind: shared,
     ensure(agentId) {
       const known = index.get(agentId);
       if (known !== undefined) return known;

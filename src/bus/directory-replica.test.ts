@@ -15,7 +15,10 @@ const open: DirectoryReplica[] = [];
 afterEach(() => open.splice(0).forEach((replica) => void replica.close()));
 
 /** `directory` and `doorbell` stand in for what is wrong with a storage. */
-async function node(backend = createBackend("shared"), parts: { directory?: Directory; doorbell?: Doorbell } = {}) {
+async function node(
+  backend = createBackend("shared"),
+  parts: { directory?: Directory; doorbell?: Doorbell; shared?: boolean } = {},
+) {
   const changes: RecordChange[] = [];
   const { storage, clock } = backend;
   const replica = await DirectoryReplica.load(
@@ -50,6 +53,42 @@ describe("the directory's replica", () => {
     await Promise.all(Array.from({ length: 40 }, (_, i) => (i % 2 ? a : b).count()));
     assert.deepEqual((await backend.storage.directory.get(key("n")))?.value, { n: 40 });
     await waitUntil(() => a.n() === 40 && b.n() === 40);
+  });
+
+  // A change to what the node still knew was answered OK, and the change that another node had made meanwhile stayed.
+  it("believes that there is nothing to change only of what the storage has now", async () => {
+    const backend = createBackend("shared");
+    const { link, directory } = linkNode({ ...backend.storage, clock: backend.clock });
+    const [a, b] = [await node(backend), await node(backend, { directory, doorbell: DEAF })];
+    const routeTo = ({ replica }: typeof a, to: string) =>
+      replica.write(key("route"), (current) => ((current?.value as { to: string })?.to === to ? undefined : { to }));
+    await routeTo(a, "dot");
+    await b.replica.refresh(key("route"));
+    await routeTo(a, "eve");
+    assert.deepEqual(b.replica.get(key("route"))?.value, { to: "dot" }, "nobody told it");
+
+    const outcome = await routeTo(b, "dot");
+    assert.ok(outcome.kind === "stored" && !outcome.created);
+    assert.deepEqual(
+      [outcome.record.version, (await backend.storage.directory.get(key("route")))?.value],
+      [3, { to: "dot" }],
+    );
+    const before = link.calls.reads;
+    assert.deepEqual(await routeTo(b, "dot"), { kind: "unchanged", record: b.replica.get(key("route")) });
+    assert.equal(link.calls.reads - before, 1, "it asked");
+    link.failReads(1);
+    await assert.rejects(routeTo(b, "dot"), (error) => isBusError(error, "STORAGE_UNAVAILABLE"));
+  });
+
+  it("asks nobody whether there is nothing to change when no other node writes", async () => {
+    const backend = createBackend("durable");
+    const { link, directory } = linkNode({ ...backend.storage, clock: backend.clock });
+    const { replica } = await node(backend, { directory, shared: false });
+    const once = () => replica.write(key("n"), (current) => (current === undefined ? {} : undefined));
+    await once();
+    const before = link.calls.reads;
+    assert.equal((await once()).kind, "unchanged");
+    assert.equal(link.calls.reads, before);
   });
 
   it("gives up after 10 conflicts with CONCURRENT_UPDATE", async () => {

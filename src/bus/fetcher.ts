@@ -69,7 +69,7 @@ export class Fetcher {
   /** Throws CHANNEL_NOT_FOUND, MESSAGE_NOT_FOUND, INBOX_PRIVATE, BAD_POSITION, STORAGE_UNAVAILABLE, ... */
   async fetch(input: FetchInput, signal: AbortSignal): Promise<FetchOutcome> {
     const position = input.start.kind === "position" ? parsePosition(input.start.position) : undefined;
-    const view = await this.#ready(this.#channel(input, position));
+    const view = await this.#ready(await this.#channel(input, position));
     const place = await this.#place(view, input, position);
     let outcome = await this.#scan(view, input, place);
     const deadlineMs = this.#deps.clock.monotonic() + input.waitMs;
@@ -91,7 +91,7 @@ export class Fetcher {
     which: { readonly position: string } | { readonly id: string },
   ): Promise<{ readonly sealed: Uint8Array; readonly position: string }> {
     const position = "position" in which ? parsePosition(which.position) : undefined;
-    const view = await this.#ready(this.#channel(input, position));
+    const view = await this.#ready(await this.#channel(input, position));
     const sequence = "id" in which ? await view.log.findId(view.name, which.id) : position!.sequence;
     const label = "id" in which ? `id ${quote(which.id)}` : `position ${quote(which.position)}`;
     const missing = () => new BusError("MESSAGE_NOT_FOUND", `${label}: no such message, or not for ${input.agentId}`);
@@ -108,10 +108,10 @@ export class Fetcher {
     return { sealed: sealed!, position: formatPosition(view.name.key, entry.epoch, entry.sequence) };
   }
 
-  #channel(
+  async #channel(
     { agentId, room, channel }: Pick<FetchInput, "agentId" | "room" | "channel">,
     position?: Position,
-  ): ChannelView {
+  ): Promise<ChannelView> {
     const name = room === "" && channel === "" && position !== undefined ? position.name : checked(room, channel);
     if (position !== undefined && position.name.key !== name.key) {
       throw new BusError("BAD_POSITION", `the position is of ${position.name.key}, the request is for ${name.key}`);
@@ -119,7 +119,8 @@ export class Fetcher {
     if (name.room === INBOX_ROOM && name.channel !== agentId) {
       throw new BusError("INBOX_PRIVATE", `${name.key} is read by ${name.channel} alone`);
     }
-    const view = this.#deps.rooms.channel(name.key);
+    // Another node may have made it just now.
+    const view = this.#deps.rooms.channel(name.key) ?? (await this.#deps.rooms.reload(name));
     if (view === undefined) throw new BusError("CHANNEL_NOT_FOUND", `there is no channel ${name.key}`);
     return view;
   }

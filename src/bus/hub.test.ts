@@ -161,6 +161,32 @@ describe("what other nodes store", () => {
   });
 });
 
+describe("a channel that is deleted and created again", () => {
+  it("is followed under its new incarnation, although somebody still looks for the old one", async () => {
+    const { hub, view, listener, log, doorbell, turns } = await openHub();
+    const old = hub.attach(view);
+    old.listeners.add(listener);
+    await log.delete(name, "i");
+    await log.create(name, "j", 1);
+    const created = { ...view, incarnation: "j" };
+    const tail = hub.attach(created);
+    tail.listeners.add(listener);
+    assert.deepEqual([old === tail, old.gone], [false, true]);
+    // Too late: what it gets is told nothing, and takes nothing from the other.
+    const late = hub.attach(view);
+    late.listeners.add({ wake: () => {} });
+    assert.notEqual(late, tail);
+    hub.release(old);
+    await log.append({ name, incarnation: "j", version: 1, dedupWindowMs: 0, records: [textRecord("1")] });
+    await hub.look(tail, created);
+    await log.append({ name, incarnation: "j", version: 1, dedupWindowMs: 0, records: [textRecord("2")] });
+    const { links } = (await log.state(name))!;
+    doorbell.ring({ topic: "log", key: name.key, head: 2, epoch: links[0]!.epoch });
+    await turns();
+    assert.deepEqual([tail.head, tail.entry(2)?.id, hub.isRead(view), hub.isRead(created)], [2, "2", false, true]);
+  });
+});
+
 describe("memory", () => {
   it("of one channel is bounded, of all of them, too", async () => {
     const { hub, view, store } = await openHub({ tailBytes: 500, totalTailBytes: 1_200 });

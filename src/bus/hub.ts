@@ -84,13 +84,14 @@ export class Hub {
   /** The channel's tail, kept as long as it has listeners: add one at once, and `release` when it is gone. */
   attach(view: ChannelView): ChannelTail {
     const { key } = view.name;
-    let follower = this.#attached.get(key);
-    if (follower === undefined) {
-      const tail = new ChannelTail(key, this.#codec, this.#options.limits.deliveryBytes);
-      follower = new TailFollower(tail, view, this.#following);
-      this.#attached.set(key, follower);
-    }
-    return follower.tail;
+    const known = this.#attached.get(key);
+    if (known?.view.incarnation === view.incarnation) return known.tail;
+    const tail = new ChannelTail(key, this.#codec, this.#options.limits.deliveryBytes);
+    // Of a channel that is gone, as whoever asks will find out: nobody tells this tail anything.
+    if (known !== undefined && known.view.incarnation > view.incarnation) return tail;
+    this.drop(key);
+    this.#attached.set(key, new TailFollower(tail, view, this.#following));
+    return tail;
   }
 
   release(tail: ChannelTail): void {
@@ -110,13 +111,13 @@ export class Hub {
 
   /** Whether anyone reads the channel live: else what is stored needs not be told. */
   isRead(view: ChannelView): boolean {
-    return this.#attached.has(view.name.key);
+    return this.#attached.get(view.name.key)?.view.incarnation === view.incarnation;
   }
 
   /** Entries were stored by this node. */
   appended(view: ChannelView, entries: readonly LogEntry[]): void {
     const follower = this.#attached.get(view.name.key);
-    if (follower === undefined || entries.length === 0) return;
+    if (follower?.view.incarnation !== view.incarnation || entries.length === 0) return;
     follower.view = view;
     follower.appended(entries);
   }

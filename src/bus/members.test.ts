@@ -42,6 +42,21 @@ const append = (view: ChannelView, text: string) =>
   });
 
 describe("members", () => {
+  // The node that had not heard of the leaving said "is a member already", and the agent was none.
+  it("who left on another node and joins again on one that has not heard of it is a member", async () => {
+    const backend = createBackend("shared");
+    const [a, b] = [await openNode(backend), await openNode(backend)];
+    await a.rooms.createChannel(channel(), true);
+    await a.rooms.join("alice", explore);
+    await waitUntil(() => b.rooms.channel(explore.key)?.members.has("alice"));
+    b.link.deafen();
+    await a.rooms.leave("alice", explore);
+    assert.ok(b.rooms.channel(explore.key)!.members.has("alice"), "nobody told it");
+    assert.equal((await b.rooms.join("alice", explore)).joined, true);
+    await waitUntil(() => a.rooms.channel(explore.key)!.members.has("alice"));
+    assert.equal((await b.rooms.join("alice", explore)).joined, false);
+  });
+
   it("S3-E.1: a full channel refuses with CHANNEL_FULL and its members stay, however many come at once", async () => {
     const { rooms } = await openNode();
     await rooms.createChannel(channel({ config: { maxMembers: 3 } }), true);

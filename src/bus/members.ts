@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { BusError } from "../core/errors.ts";
 import { type ChannelName, checkName } from "../core/names.ts";
-import type { MemberRecord } from "../core/room.ts";
+import type { LogPlace, MemberRecord } from "../core/room.ts";
 import type { Directory } from "../storage/directory.ts";
 import { mapBounded } from "./bounded.ts";
 import type { ChannelViews } from "./channel-views.ts";
@@ -31,7 +31,9 @@ export class Members {
   async join(agentId: string, channel: ChannelView): Promise<boolean> {
     const { replica, clock, views } = this.#deps;
     const { key } = channel.name;
-    const member: MemberRecord = { agentId, joinedAtMs: clock.now() };
+    // Before the record is there: whatever is published once the join was answered lies behind it, on every node.
+    const joinedBehind = await endOf(channel);
+    const member: MemberRecord = { agentId, joinedAtMs: clock.now(), ...(joinedBehind && { joinedBehind }) };
     const put = (current: unknown) => (current === undefined ? member : undefined);
     const outcome = await replica.write(memberKey(key, agentId), put, channel.config.maxMembers);
     if (outcome.kind === "full") {
@@ -66,4 +68,9 @@ export class Members {
     const joined = [...this.#deps.memberships.joinedBy(agentId)];
     await mapBounded(joined, (key) => this.#deps.replica.remove(memberKey(key, agentId)));
   }
+}
+
+async function endOf({ log, name, incarnation }: ChannelView): Promise<LogPlace | undefined> {
+  const [end] = await log.ends([name]);
+  return end?.incarnation === incarnation ? { epoch: end.epoch, sequence: end.head } : undefined;
 }

@@ -1,4 +1,4 @@
-import type { BusError } from "../core/errors.ts";
+import { type BusError, isBusError } from "../core/errors.ts";
 import type { ChannelView } from "./registry.ts";
 
 /** The batches of one channel that wait for its log, all routed by the same view of it. */
@@ -78,8 +78,8 @@ export class PublishFlights {
     });
     flight.rerouting = result.then(
       () => {},
-      (error: BusError) => {
-        if (error.retry === "SAME") flight.failure = error;
+      (error: unknown) => {
+        if (isBusError(error) && error.retry === "SAME") flight.failure = error;
       },
     );
     return result;

@@ -248,6 +248,102 @@ describe("a channel that changes while a publish runs", () => {
     assert.deepEqual([sequence, results[0]!.position.at(-1), results[0]!.audience], [1, "2", ["bob"]]);
   });
 
+  /** Alice's batches "x1", "x2", ... are on their way to the log as the channel's routing changes. `conflict`: before them one whose key was used. */
+  async function changing(count: number, conflict = false) {
+    const bus = await openHeldBus();
+    await bus.agents.ensure("bob");
+    await bus.say("alice", EXPLORE, said("first", { idempotencyKey: "first" }));
+    const reader = await bus.read({ agentId: "bob", channels: [EXPLORE] });
+    bus.hold(true);
+    const conflicting = conflict ? bus.say("alice", EXPLORE, said("other", { idempotencyKey: "first" })) : undefined;
+    const inFlight = Array.from({ length: count }, (_, i) => bus.say("alice", EXPLORE, `x${i + 1}`));
+    const change = (agentId: string) =>
+      bus.rooms.updateChannel(explore, {
+        config: {
+          routing: routing({
+            strategy: "INDIVIDUAL",
+            recipients: { agents: [agentId], groups: [], select: undefined },
+          }),
+        },
+      });
+    await change("bob");
+    return { bus, reader, inFlight, conflicting, change };
+  }
+
+  // The one behind was routed by the new configuration and stored at once, while the one before it was routed again.
+  it("a batch that is routed again is not overtaken by a later one", async () => {
+    const { bus, reader, inFlight } = await changing(1);
+    const later = bus.say("alice", EXPLORE, "y");
+    await bus.settle();
+    assert.deepEqual([bus.held.length, bus.publisher.pending], [1, 2], "the later one waits, and counts");
+    bus.hold(false);
+    bus.held[0]!.go();
+    await Promise.all([...inFlight, later]);
+    assert.deepEqual([await reader.take(), bus.publisher.pending], [["x1", "y"], 0]);
+  });
+
+  it("several that are routed again keep their order, and what came meanwhile goes behind them", async () => {
+    const { bus, reader, inFlight } = await changing(3);
+    const later = ["y1", "y2"].map((text) => bus.say("alice", EXPLORE, text));
+    for (const append of bus.held) append.go();
+    // One after another, however slow the first is.
+    for (let at = 3; at < 6; at++) {
+      await bus.settle();
+      assert.equal(bus.held.length, at + 1);
+      bus.held[at]!.go();
+    }
+    await Promise.all(inFlight);
+    await bus.settle();
+    assert.equal(bus.held.length, 8, "those behind share the next commit");
+    for (const append of bus.held) append.go();
+    await Promise.all(later);
+    assert.deepEqual(await reader.take(), ["x1", "x2", "x3", "y1", "y2"]);
+  });
+
+  it("what waits for a batch that is routed again waits also when the channel changes once more", async () => {
+    const { bus, reader, inFlight, change } = await changing(1);
+    const later = bus.say("alice", EXPLORE, "y");
+    await change("alice");
+    const last = bus.say("alice", EXPLORE, "z");
+    bus.held[0]!.go();
+    await bus.settle();
+    bus.hold(false);
+    bus.held[1]!.go();
+    const outcomes = await Promise.all([...inFlight, later, last]);
+    assert.deepEqual(
+      outcomes.map(({ results }) => [results[0]!.position.at(-1), results[0]!.audience]),
+      [
+        ["2", ["alice"]],
+        ["3", ["alice"]],
+        ["4", ["alice"]],
+      ],
+    );
+    assert.deepEqual(await reader.take(), [], "none of them was routed by what was in force before");
+  });
+
+  it("a batch that is routed again and must be sent again fails those behind it: nothing is stored before it", async () => {
+    const { bus, reader, inFlight } = await changing(2);
+    const later = bus.say("alice", EXPLORE, "y");
+    for (const append of bus.held) append.go();
+    await bus.settle();
+    bus.held[2]!.fail(new BusError("STORAGE_UNAVAILABLE", "away"));
+    bus.hold(false);
+    for (const publish of [...inFlight, later]) await assert.rejects(publish, refused("STORAGE_UNAVAILABLE"));
+    assert.equal(bus.publisher.pending, 0);
+    await bus.say("alice", EXPLORE, "x1", "x2", "y");
+    assert.deepEqual(await reader.take(), ["x1", "x2", "y"]);
+  });
+
+  it("a batch that is refused for good when it is routed again fails nobody else", async () => {
+    const { bus, reader, inFlight, conflicting } = await changing(1, true);
+    const later = bus.say("alice", EXPLORE, "y");
+    bus.hold(false);
+    for (const append of bus.held) append.go();
+    await assert.rejects(conflicting!, refused("IDEMPOTENCY_CONFLICT"));
+    await Promise.all([...inFlight, later]);
+    assert.deepEqual(await reader.take(), ["x1", "y"]);
+  });
+
   it("always: CONCURRENT_UPDATE after a bounded number of attempts", async () => {
     let attempts = 0;
     const bus = await openBus({

@@ -72,6 +72,8 @@ interface Routed {
 /** A channel whose configuration changes all the time would keep a publish from ever being routed right. */
 const MAX_REROUTES = 10;
 const MAX_TURNS = 10_000;
+/** Recipients of one batch that the storage is asked for before they are called unknown. */
+const MAX_LOOKUPS = 16;
 /** When a publish that the storage did not take is worth another try, unless the storage says. */
 const RETRY_DELAY_MS = 1_000;
 /** Failures that are logged: a client that fails all the time must not fill the disk. */
@@ -199,6 +201,7 @@ export class Publisher {
     this.#pending++;
     try {
       const hopCounts = await counting;
+      await Promise.all(this.#unheardOf(drafts).map((id) => agents.find(id)));
       // Before anything is created for it: a publish that names somebody unknown leaves no trace.
       drafts.forEach(({ to }, index) => {
         const refusal = to && refusalOf(to, agentId, agents);
@@ -254,7 +257,35 @@ export class Publisher {
         return this.#storeSlowly(prepared, routed, outcome);
       return this.#stored(prepared, channel, routed, outcome.entries);
     } catch (error) {
+      const unheard = isBusError(error, "UNKNOWN_RECIPIENT") ? this.#unheardOf(prepared.drafts) : [];
+      if (unheard.length > 0) return this.#storeAfterLooking(prepared, unheard, error);
       throw this.#failed(prepared.sender, error);
+    }
+  }
+
+  /** Recipients that this node does not know and another node may have registered just now. */
+  #unheardOf(drafts: readonly Draft[]): readonly string[] {
+    const { agents } = this.#deps;
+    if (!agents.mayBeBehind) return [];
+    const unheard = new Set(drafts.flatMap(({ to }) => to?.agents ?? []).filter((id) => !agents.exists(id)));
+    return [...unheard].slice(0, MAX_LOOKUPS);
+  }
+
+  /** Asks the storage before a recipient is called unknown. What comes later waits behind it. */
+  async #storeAfterLooking(prepared: Prepared, unheard: readonly string[], refusal: unknown): Promise<PublishOutcome> {
+    const flight = this.#flights.depart(prepared.channel);
+    this.#pending++;
+    try {
+      return await this.#flights.reroute(flight, async () => {
+        const found = await Promise.all(unheard.map((agentId) => this.#deps.agents.find(agentId)));
+        if (found.includes(undefined)) throw refusal;
+        return await this.#storeAgain(prepared);
+      });
+    } catch (error) {
+      throw this.#failed(prepared.sender, error);
+    } finally {
+      this.#pending--;
+      this.#flights.arrive(flight);
     }
   }
 

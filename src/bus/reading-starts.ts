@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import { epochAt, type GapRange, placeReader } from "../core/epoch-chain.ts";
 import type { LogEntry } from "../core/message.ts";
 import { type Position, parsePosition } from "../core/position.ts";
+import type { LogPlace } from "../core/room.ts";
 import type { LogState } from "../storage/message-log.ts";
 import type { ChannelTail } from "./channel-tail.ts";
 import type { EpochRenewals } from "./epoch-renewals.ts";
@@ -14,7 +15,9 @@ export type Start =
   | { readonly kind: "earliest" }
   | { readonly kind: "last"; readonly count: number }
   | { readonly kind: "since"; readonly timeMs: number }
-  | { readonly kind: "resume"; readonly positions: readonly string[] };
+  | { readonly kind: "resume"; readonly positions: readonly string[] }
+  /** Behind where a member joined; a log that is not the one it joined (a ring of another node): like "new". */
+  | { readonly kind: "joined"; readonly behind: LogPlace };
 
 /** The same in one channel. */
 export interface StartingPoint {
@@ -66,6 +69,8 @@ export class ReadingStarts {
         return at(state, (await view.log.findTime(view.name, start.timeMs)) - 1);
       case "last":
         return at(state, await this.#beforeLast(view, state, start.count, reader));
+      case "joined":
+        return afterJoin(state, start.behind);
       case "resume":
         return await this.#resume(view, tail, state, resume?.get(view.name.key));
     }
@@ -110,6 +115,12 @@ export class ReadingStarts {
     }
     return from - 1;
   }
+}
+
+function afterJoin(state: LogState, { epoch, sequence }: LogPlace): StartingPoint {
+  if (!state.links.some((link) => link.epoch === epoch)) return at(state, state.head);
+  const { after, gap } = placeReader(state, epoch, sequence);
+  return at(state, after, gap);
 }
 
 /** Positions by "room:channel"; of several of one channel the last counts. Throws BAD_POSITION. */

@@ -1,7 +1,14 @@
 import type { AgentProfile, AgentRecord, AgentState } from "../core/agent.ts";
 import type { Stop } from "../core/clock.ts";
 import type { ChannelName } from "../core/names.ts";
-import type { ChannelConfig, ChannelConfigPatch, ChannelRecord, MemberRecord, RoomRecord } from "../core/room.ts";
+import type {
+  ChannelConfig,
+  ChannelConfigPatch,
+  ChannelRecord,
+  LogPlace,
+  MemberRecord,
+  RoomRecord,
+} from "../core/room.ts";
 import type { Candidates, RoutingStrategy } from "../routing/routing-strategy.ts";
 import type { MessageLog } from "../storage/message-log.ts";
 import type { NodeRecord, NodeReport } from "./node-records.ts";
@@ -47,6 +54,14 @@ export type RoomChange = {
   readonly agentId: string;
 };
 
+export interface MemberEvent {
+  readonly joined: boolean;
+  readonly agentId: string;
+  readonly channel: ChannelView;
+  /** Of one who joined, when it is known: what comes behind it in the log is for the member. */
+  readonly behind: LogPlace | undefined;
+}
+
 /** Rooms, channels and members. */
 export interface Rooms {
   /** Undefined: there is none. Inboxes included. */
@@ -65,7 +80,7 @@ export interface Rooms {
   joinedBy(agentId: string): readonly ChannelView[];
   /** Told after the replica changed, in order. */
   onChannel(listener: (event: ChannelEvent) => void): Stop;
-  onMember(listener: (event: { joined: boolean; agentId: string; channel: ChannelView }) => void): Stop;
+  onMember(listener: (event: MemberEvent) => void): Stop;
   /** Told of everything that WatchRoom tells. */
   onChange(listener: (change: RoomChange) => void): Stop;
 
@@ -134,6 +149,10 @@ export type AgentEvent = {
 /** Agents and their presence, over all nodes. */
 export interface Agents extends Candidates {
   get(agentId: string): AgentView | undefined;
+  /** The same, and before it answers that there is none on a shared storage, asks that: another node may know more. */
+  find(agentId: string): Promise<AgentView | undefined>;
+  /** Other nodes write to the same storage: who is not known here may be there all the same. */
+  readonly mayBeBehind: boolean;
   /**
    * The agent, registered implicitly when it is unknown and the bus allows it. Throws AGENT_NOT_FOUND, TOO_MANY,
    * BAD_NAME, RESERVED_NAME.

@@ -1,7 +1,7 @@
 import { BusError } from "../core/errors.ts";
 import type { Logger } from "../core/logger.ts";
 import { type ChannelName, inboxOf, isInbox, quote } from "../core/names.ts";
-import type { ChannelRecord } from "../core/room.ts";
+import type { ChannelRecord, LogPlace, MemberRecord } from "../core/room.ts";
 import { ChannelLogs } from "./channel-logs.ts";
 import { ChannelViews, type ChannelViewsOptions, type ViewChange } from "./channel-views.ts";
 import type { RecordChange } from "./directory-replica.ts";
@@ -9,7 +9,7 @@ import { Listeners } from "./listeners.ts";
 import { Members } from "./members.ts";
 import { Memberships } from "./memberships.ts";
 import { channelKey, roomKey } from "./record-keys.ts";
-import type { ChannelEvent, ChannelView, RoomChange, Rooms } from "./registry.ts";
+import type { ChannelEvent, ChannelView, MemberEvent, RoomChange, Rooms } from "./registry.ts";
 import { channelNotFound, RoomWriter, type RoomWriterOptions } from "./room-writer.ts";
 
 /** Rooms, channels and members as this node knows them; `apply` keeps it so, and tells whoever listens. */
@@ -17,7 +17,9 @@ export class RoomState {
   readonly memberships = new Memberships();
   readonly views: ChannelViews;
   readonly channels: Listeners<ChannelEvent>;
-  readonly members: Listeners<{ joined: boolean; agentId: string; channel: ChannelView }>;
+  readonly members: Listeners<MemberEvent>;
+  /** Where members joined channels that are not known here yet, by channel and agent. */
+  readonly #early = new Map<string, Map<string, LogPlace>>();
   readonly changes: Listeners<RoomChange>;
 
   constructor(options: Omit<ChannelViewsOptions, "members">) {
@@ -62,8 +64,20 @@ export class RoomState {
     const joined = change.after !== undefined;
     this.memberships.apply(change);
     const channel = this.views.channel(key);
+    const behind = (change.after?.value as MemberRecord | undefined)?.joinedBehind;
+    if (channel === undefined) this.#keepEarly(key, agentId, behind);
     // Without a channel: its deletion was told, or its creation will be, with those who are its members by then.
-    if (channel !== undefined && joined !== (change.before !== undefined)) this.#tellMember(joined, agentId, channel);
+    if (channel !== undefined && joined !== (change.before !== undefined)) {
+      this.#tellMember(joined, agentId, channel, behind);
+    }
+  }
+
+  #keepEarly(key: string, agentId: string, behind: LogPlace | undefined): void {
+    const early = this.#early.get(key) ?? new Map<string, LogPlace>();
+    if (behind === undefined) early.delete(agentId);
+    else early.set(agentId, behind);
+    if (early.size === 0) this.#early.delete(key);
+    else this.#early.set(key, early);
   }
 
   #tellView({ before, after }: ViewChange): void {
@@ -71,11 +85,13 @@ export class RoomState {
     if (after === undefined) this.channels.tell({ kind: "deleted", channel: before! });
     else this.channels.tell({ kind: before === undefined ? "created" : "updated", channel: after });
     if (before !== undefined || after === undefined) return;
-    for (const agentId of after.members) this.#tellMember(true, agentId, after);
+    const early = this.#early.get(after.name.key);
+    this.#early.delete(after.name.key);
+    for (const agentId of after.members) this.#tellMember(true, agentId, after, early?.get(agentId));
   }
 
-  #tellMember(joined: boolean, agentId: string, channel: ChannelView): void {
-    this.members.tell({ joined, agentId, channel });
+  #tellMember(joined: boolean, agentId: string, channel: ChannelView, behind: LogPlace | undefined): void {
+    this.members.tell({ joined, agentId, channel, behind });
     const kind = joined ? "MEMBER_JOINED" : "MEMBER_LEFT";
     this.changes.tell({ kind, room: channel.name.room, channel: channel.name.channel, agentId });
   }

@@ -4,8 +4,13 @@ import { EndReason } from "../../gen/agentbus/v1/bus_service_pb.ts";
 import { openBus, type TestBus } from "../../test/support/bus-fixture.ts";
 import { pass } from "../../test/support/registry-fixture.ts";
 import { createSharedBackend } from "../../test/support/shared-backend.ts";
+import { openTwo } from "../../test/support/two-nodes.ts";
+import { isBusError } from "../core/errors.ts";
+import { channelName } from "../core/names.ts";
 
 const EXPLORE = "science:explore";
+const explore = channelName("science", "explore");
+const KEEP_ONE = { maxAgeMs: 0, maxBytes: 0, maxMessages: 1 };
 
 /** Two whole buses on one backend. */
 async function two() {
@@ -64,5 +69,78 @@ describe("streams of several nodes", () => {
     await client(b);
     await elapse(40_000);
     assert.deepEqual([states, b.agents.state("alice")], [["alice ONLINE"], "ONLINE"]);
+  });
+});
+
+// The node began such a channel with its first message, which the reader had already, or behind its newest, which it had not.
+describe("a position of a channel that the node hears of only while the stream is open", () => {
+  /** Six messages over node a; the record's rings do not reach node b. */
+  async function unheard() {
+    const nodes = await openTwo();
+    const { a, b, backend, settle } = nodes;
+    backend.ringFilter = ({ topic }) => topic !== "record";
+    const { results } = await a.say("alice", EXPLORE, "m1", "m2", "m3", "m4", "m5", "m6");
+    const read = (position: string, part: { patterns?: string[]; failOnGap?: boolean }) =>
+      b.read({ agentId: "carol", start: { kind: "resume", positions: [position] }, ...part });
+    const hear = async () => {
+      backend.tellMissed();
+      await settle();
+    };
+    return { ...nodes, fourth: results[3]!.position, read, hear };
+  }
+
+  it("S3-US3.1: is where its pattern goes on", async () => {
+    const { a, read, hear, fourth } = await unheard();
+    const reader = await read(fourth, { patterns: ["science:*"] });
+    assert.deepEqual(await reader.take(), []);
+    await hear();
+    assert.deepEqual([await reader.take(), reader.gaps], [["m5", "m6"], []]);
+    await a.say("alice", EXPLORE, "m7");
+    assert.deepEqual(await reader.take(), ["m7"]);
+  });
+
+  it("S3-US3.1: is where an agent goes on in what it joined on another node", async () => {
+    const { a, b, read, hear, settle, fourth } = await unheard();
+    await b.agents.ensure("carol");
+    const reader = await read(fourth, {});
+    await a.rooms.join("carol", explore);
+    await settle();
+    assert.deepEqual(await reader.take(), []);
+    await hear();
+    assert.deepEqual([await reader.take(), reader.gaps], [["m5", "m6"], []]);
+  });
+
+  it("is told as a Gap when what is behind it was trimmed, or ends the stream that does not want one", async () => {
+    const { backend, read, hear, fourth } = await unheard();
+    await backend.log.trim(explore, KEEP_ONE);
+    const reader = await read(fourth, { patterns: ["science:*"] });
+    const strict = await read(fourth, { patterns: ["science:*"], failOnGap: true });
+    await hear();
+    assert.deepEqual([await reader.take(), reader.gaps], [["m6"], ["5-5 1"]]);
+    assert.deepEqual(await strict.take(), []);
+    assert.ok(isBusError(strict.subscription.finished?.error, "GAP"));
+  });
+
+  it("is told as a Gap when the channel was deleted and is another one now", async () => {
+    const { a, read, hear, settle, fourth } = await unheard();
+    const reader = await read(fourth, { patterns: ["science:*"] });
+    await a.rooms.deleteChannel(explore);
+    await a.say("alice", EXPLORE, "n1", "n2");
+    await settle();
+    await hear();
+    assert.deepEqual([await reader.take(), reader.gaps], [["n1", "n2"], ["5-0 2"]]);
+  });
+
+  it("is of that channel, and not of one that takes its name later", async () => {
+    const { a, backend, read, hear, settle, fourth } = await unheard();
+    const reader = await read(fourth, { patterns: ["science:*"] });
+    await hear();
+    await reader.take();
+    backend.ringFilter = () => true;
+    await a.rooms.deleteChannel(explore);
+    await settle();
+    await a.say("alice", EXPLORE, "n1", "n2");
+    await settle();
+    assert.deepEqual([await reader.take(), reader.gaps], [["n1", "n2"], []]);
   });
 });

@@ -10,6 +10,7 @@ import type { ChannelTail, TailListener } from "./channel-tail.ts";
 import type { Hub, TailRead } from "./hub.ts";
 import type { ChannelView } from "./registry.ts";
 import { pageBehind } from "./store-page.ts";
+import { voidRange } from "./void-range.ts";
 
 export interface SubscriptionSettings {
   readonly agentId: string;
@@ -327,12 +328,11 @@ export class Subscription {
   /** The log lost its end. Who stands behind what is left of it goes back there, and is told what was taken away. */
   #rewound(cursor: Cursor, agreed: number, log: LogExtent): void {
     cursor.target = Math.min(cursor.target, agreed);
-    if (cursor.after > agreed) {
-      // What was issued anew under these numbers may be trimmed already: the reader has not seen that, either.
-      const last = Math.max(cursor.after, log.floor - 1);
-      cursor.after = Math.max(agreed, log.floor - 1);
+    const gap = voidRange(log, agreed, cursor.epoch, cursor.after);
+    if (gap !== undefined) {
+      cursor.after = Math.max(gap.first - 1, log.floor - 1);
       cursor.epoch = epochAt(log.links, cursor.after);
-      if (!this.#gap(cursor, { name: cursor.view.name, first: agreed + 1, last, cause: "NEW_EPOCH" })) return;
+      if (!this.#gap(cursor, { name: cursor.view.name, ...gap })) return;
       this.onReady();
     }
     this.#checkCaughtUp(cursor);

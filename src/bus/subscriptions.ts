@@ -8,6 +8,7 @@ import type { Counter, Meters } from "../core/meters.ts";
 import { type ChannelName, INBOX_ROOM, parseChannelName } from "../core/names.ts";
 import { type ChannelPattern, compileChannelPattern } from "../core/patterns.ts";
 import type { Position } from "../core/position.ts";
+import type { LogPlace } from "../core/room.ts";
 import type { ChannelTail } from "./channel-tail.ts";
 import type { EpochRenewals } from "./epoch-renewals.ts";
 import type { ExclusiveNames, ExclusiveStream } from "./exclusive-names.ts";
@@ -84,8 +85,8 @@ export class Subscriptions {
         if (kind === "created") this.#channelCreated(channel);
         else if (kind === "deleted") this.#channelDeleted(channel);
       }),
-      deps.rooms.onMember(({ joined, agentId, channel }) => {
-        if (joined) this.#memberJoined(agentId, channel);
+      deps.rooms.onMember(({ joined, agentId, channel, behind }) => {
+        if (joined) this.#memberJoined(agentId, channel, behind);
         else this.#memberLeft(agentId, channel);
       }),
     ];
@@ -329,10 +330,11 @@ export class Subscriptions {
     }
   }
 
-  #memberJoined(agentId: string, view: ChannelView): void {
+  #memberJoined(agentId: string, view: ChannelView, behind: LogPlace | undefined): void {
+    const start: Start = behind === undefined ? { kind: "new" } : { kind: "joined", behind };
     for (const open of this.#open.values()) {
       if (!open.ofAgent || open.input.agentId !== agentId || open.subscription.has(view.name.key)) continue;
-      void this.#addLive(open, view, startIn(open, view.name.key, { kind: "new" }));
+      void this.#addLive(open, view, startIn(open, view.name.key, start));
     }
   }
 

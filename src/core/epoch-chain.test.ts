@@ -139,6 +139,14 @@ describe("compareExtents", () => {
     assert.deepEqual(compareExtents(extent(10, A), extent(3, B)), { agreed: 0, kind: "forked" });
   });
 
+  it("says nothing against what was not known", () => {
+    assert.deepEqual(compareExtents(extent(9, B), extent(12, A, { epoch: 3, first: 8 })), {
+      agreed: 7,
+      kind: "forked",
+    });
+    assert.deepEqual(compareExtents(extent(9, B), extent(4, A)), { agreed: 4, kind: "forked" });
+  });
+
   it("finds answers that are behind", () => {
     assert.deepEqual(compareExtents(extent(10, A), extent(7, A)), { agreed: 7, kind: "behind" });
     assert.deepEqual(compareExtents(extent(10, A, B), extent(9, A)), { agreed: 7, kind: "behind" });

@@ -79,7 +79,7 @@ export interface Comparison {
   readonly kind: "grown" | "forked" | "behind";
 }
 
-/** Compares what a log tells of itself with what was known of it. */
+/** Compares what a log tells of itself with what was known of it, which may begin at a later link than the log does. */
 export function compareExtents(known: Pick<LogExtent, "head" | "links">, told: LogExtent): Comparison {
   for (let i = known.links.length - 1; i >= 0; i--) {
     const at = told.links.findIndex(({ epoch }) => epoch === known.links[i]!.epoch);
@@ -90,7 +90,7 @@ export function compareExtents(known: Pick<LogExtent, "head" | "links">, told: L
     if (i === known.links.length - 1 && toldEnd >= knownEnd) return { agreed: toldEnd, kind: "grown" };
     return { agreed: Math.min(knownEnd, toldEnd), kind: at < told.links.length - 1 ? "forked" : "behind" };
   }
-  return { agreed: 0, kind: "forked" };
+  return { agreed: Math.min(known.links[0]!.first - 1, told.head), kind: "forked" };
 }
 
 /** The last sequence of a link that is still in the log: a later link may have begun below the one that follows. */

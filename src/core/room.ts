@@ -75,6 +75,14 @@ export interface ChannelRecord {
 export interface MemberRecord {
   readonly agentId: string;
   readonly joinedAtMs: number;
+  /** Where the channel's log ended just before: what comes behind it is for the member. Unset: it had no log yet. */
+  readonly joinedBehind?: LogPlace;
+}
+
+/** A place in one channel's log. */
+export interface LogPlace {
+  readonly epoch: number;
+  readonly sequence: number;
 }
 
 export function mergeChannelConfig(

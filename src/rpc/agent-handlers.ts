@@ -42,8 +42,8 @@ export interface AgentHandlersOptions {
 export function createAgentHandlers(options: AgentHandlersOptions): ServiceImpl<typeof AgentService> {
   const { agents, access, limits, agentLeaseMs } = options;
 
-  function known(agentId: string): AgentView {
-    const agent = agents.get(agentId);
+  async function known(agentId: string): Promise<AgentView> {
+    const agent = await agents.find(agentId);
     if (agent === undefined) throw new BusError("AGENT_NOT_FOUND", `there is no agent ${quote(agentId)}`);
     return agent;
   }
@@ -74,8 +74,9 @@ export function createAgentHandlers(options: AgentHandlersOptions): ServiceImpl<
       return { agent: agentMessage(agent, agents) };
     },
 
-    heartbeat(request, context) {
+    async heartbeat(request, context) {
       const agentId = access.actor(context, request.agentId);
+      await agents.find(agentId);
       const state = stateOf(request.state);
       if (state === "OFFLINE") throw invalidField("state", "must be ONLINE, AWAY or DRAINING; to leave, disconnect");
       return { state: stateMessage(agents.heartbeat(agentId, state)), leaseDuration: durationOf(agentLeaseMs) };
@@ -83,7 +84,7 @@ export function createAgentHandlers(options: AgentHandlersOptions): ServiceImpl<
 
     async disconnectAgent(request, context) {
       const agentId = access.actor(context, request.agentId);
-      known(agentId);
+      await known(agentId);
       return { endedStreams: await agents.disconnect(agentId) };
     },
 
@@ -92,8 +93,8 @@ export function createAgentHandlers(options: AgentHandlersOptions): ServiceImpl<
       return {};
     },
 
-    getAgent(request) {
-      return { agent: agentMessage(known(request.agentId), agents) };
+    async getAgent(request) {
+      return { agent: agentMessage(await known(request.agentId), agents) };
     },
 
     listAgents(request) {

@@ -14,6 +14,7 @@ export const ASKING: readonly Scenario[] = [
       const questions = await expert.listen();
       const bystander = await bus.agent("bystander").listen({ channels: [channel] });
       const inbox = await asker.listen();
+      await stage.settled();
 
       const direct = asker.ask({ what: "sum", of: [1, 2] }, { to: expert.id, type: "command", name: "Sum" });
       const question = await questions.next();
@@ -52,6 +53,7 @@ export const ASKING: readonly Scenario[] = [
       const answerAll = async (from: typeof critics) => {
         for (const { name, questions } of from) await (await questions.next()).reply(`${name} answers`);
       };
+      await stage.settled();
       const all = asker.ask("and?", { channel, to: { groups: [group] }, answers: "audience" });
       await answerAll(critics);
       assert.deepEqual((await all).map(({ sender }) => sender).sort(), [...names].sort());
@@ -80,7 +82,8 @@ export const ASKING: readonly Scenario[] = [
       const bus = await stage.open();
       const [asker, silent] = [bus.agent(stage.name("asker")), bus.agent(stage.name("silent"))];
       const questions = await silent.listen();
-      const unanswered = asker.ask("hello?", { to: silent.id, timeoutMs: 300 });
+      await stage.settled();
+      const unanswered = asker.ask("hello?", { to: silent.id, timeoutMs: 1_500 });
       const question = await questions.next();
       assert.equal(await raisedBriefly(unanswered), "DEADLINE_EXCEEDED DEADLINE SAME");
       const unknown = asker.ask("hello?", { to: stage.name("nobody") });

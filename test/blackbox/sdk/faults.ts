@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { FILE } from "../../support/test-storage.ts";
 import { waitUntil } from "../../support/wait.ts";
 import { raisedBriefly, textsOf } from "./remote-sdk.ts";
 import type { Scenario, Stage } from "./stage.ts";
@@ -52,6 +52,7 @@ export const FAULTS: readonly Scenario[] = [
         }
         sending.push(alice.send(text, { channel }));
         if (n % 15 !== 5) continue;
+        await stage.settled();
         await waitUntil(async () => textsOf(await observer.history(channel)).includes(TEXTS[n - 5]!), {
           what: `message ${n - 5} to be stored`,
         });
@@ -59,6 +60,7 @@ export const FAULTS: readonly Scenario[] = [
         await sending.at(-1);
       }
       const receipts = await Promise.all(sending);
+      await stage.settled();
       const log = await observer.history(channel);
       assert.deepEqual(textsOf(log), ["first", ...TEXTS]);
       assert.deepEqual(
@@ -84,6 +86,7 @@ export const FAULTS: readonly Scenario[] = [
       proxy.refuse(false);
       await Promise.all(sending);
       await alice.flush();
+      await stage.settled();
       const log = await (await stage.open()).agent("observer").history(channel);
       assert.deepEqual(textsOf(log.filter(({ sender }) => sender === "alice")), ["before", ...TEXTS]);
     },
@@ -96,23 +99,29 @@ export const FAULTS: readonly Scenario[] = [
     title: "S2-I.2: an agent leaves a draining server for the next address, with its streams and its sends",
     play: playDrain,
   },
+  {
+    title: "S3-SC-003, S3-SC-008: agents of a node that is killed with -9 go on on another, and miss nothing",
+    needs: "shared storage",
+    play: playNodeDeath,
+  },
 ];
 
 async function playKill(stage: Stage): Promise<void> {
   const channel = stage.channel();
-  const args = ["--storage", `file:${join(await stage.folder(), "data")}`];
-  const first = await stage.startBus({ args });
-  const bus = await stage.open({ urls: [first.url] });
+  // What is kept in memory does not outlive its node.
+  const storage = stage.storage.name === "memory" ? FILE : stage.storage;
+  const nodes = await stage.startNodes({ storage });
+  const bus = await stage.open({ urls: nodes.urls });
   const [alice, bob] = [bus.agent("alice"), bus.agent("bob")];
   await alice.join(channel);
   const reading = await bob.listen({ channels: [channel], start: "earliest", events: true });
   const acked = await Promise.all(TEXTS.slice(0, 20).map((text) => alice.send(text)));
-  assert.ok(acked.every(({ durability }) => durability === "synced"));
+  assert.ok(acked.every(({ durability }) => durability === storage.durability));
   assert.deepEqual(textsOf(await reading.take(10)), TEXTS.slice(0, 10));
   const underWay = TEXTS.slice(20, 40).map((text) => alice.send(text));
-  await first.kill();
+  await nodes.all[0]!.kill();
   const late = TEXTS.slice(40).map((text) => alice.send(text));
-  const second = await stage.startBus({ args, port: first.port });
+  await nodes.start(0);
   await Promise.all([...underWay, ...late]);
 
   const read: string[] = [];
@@ -130,12 +139,14 @@ async function playKill(stage: Stage): Promise<void> {
   );
   assert.deepEqual(await bus.members(channel), ["alice"]);
   await bus.close();
-  await second.kill();
 }
 
 async function playDrain(stage: Stage): Promise<void> {
   const channel = stage.channel();
-  const [leaving, staying] = [await stage.startBus({}), await stage.startBus({})];
+  // Two buses that know nothing of each other, where a storage belongs to one process.
+  const one = await stage.startNodes({ count: stage.storage.shared ? 2 : 1 });
+  const leaving = one.all[0]!;
+  const staying = one.all[1] ?? (await stage.startNodes()).all[0]!;
   const bus = await stage.open({ urls: [leaving.url, staying.url] });
   const [alice, bob] = [bus.agent("alice"), bus.agent("bob")];
   const reading = await bob.listen({ channels: [channel] });
@@ -150,4 +161,28 @@ async function playDrain(stage: Stage): Promise<void> {
   await alice.send("there", { channel });
   assert.equal(textsOf([await next]).join(), "there");
   assert.deepEqual(await gone, { code: 0, signal: null });
+}
+
+async function playNodeDeath(stage: Stage): Promise<void> {
+  const channel = stage.channel();
+  const nodes = await stage.startNodes({ count: 2 });
+  const [dies, stays] = nodes.urls as [string, string];
+  const bus = await stage.open({ urls: [dies, stays] });
+  const elsewhere = (await stage.open({ urls: [stays] })).agent("carol");
+  const [alice, bob] = [bus.agent("alice"), bus.agent("bob")];
+  const readings = [await bob.listen({ channels: [channel] }), await elsewhere.listen({ channels: [channel] })];
+  const before = TEXTS.slice(0, 20).map((text) => alice.send(text, { channel }));
+  for (const reading of readings) assert.deepEqual(textsOf(await reading.take(5)), TEXTS.slice(0, 5));
+  const underWay = TEXTS.slice(20, 40).map((text) => alice.send(text, { channel }));
+  await nodes.kill(0);
+  const late = TEXTS.slice(40).map((text) => alice.send(text, { channel }));
+  const receipts = await Promise.all([...before, ...underWay, ...late]);
+  for (const reading of readings) assert.deepEqual(textsOf(await reading.take(COUNT - 5)), TEXTS.slice(5));
+  assert.equal(await bus.url(), stays);
+  const log = await alice.history(channel);
+  assert.deepEqual(textsOf(log), TEXTS);
+  assert.deepEqual(
+    receipts.map(({ position }) => position),
+    log.map(({ position }) => position),
+  );
 }

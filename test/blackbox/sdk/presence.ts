@@ -20,18 +20,22 @@ export const PRESENCE: readonly Scenario[] = [
         capabilities: [{ name: skill, description: "explores" }, "plain"],
       });
       await alice.send("first", { channel });
-      const known = await bus.getAgent(id);
-      assert.deepEqual([known.kind, known.screenName, known.groups], ["AI_AGENT", "Alice", ["staff"]]);
-      assert.deepEqual([known.labels, known.capabilities], [{ team: "red" }, [skill, "plain"]]);
+      await stage.seen(async () => {
+        const known = await bus.getAgent(id);
+        assert.deepEqual([known.kind, known.screenName, known.groups], ["AI_AGENT", "Alice", ["staff"]]);
+        assert.deepEqual([known.labels, known.capabilities], [{ team: "red" }, [skill, "plain"]]);
+      });
       const changed = await alice.update({ description: "busy" });
       assert.deepEqual([changed.description, changed.screenName], ["busy", "Alice"]);
-      const found = await bus.listAgents({ capabilities: [skill], labels: { team: "red" } });
-      assert.deepEqual(
-        found.map(({ agentId }) => agentId),
-        [id],
-      );
+      await stage.seen(async () => {
+        const found = await bus.listAgents({ capabilities: [skill], labels: { team: "red" } });
+        assert.deepEqual(
+          found.map(({ agentId, description }) => [agentId, description]),
+          [[id, "busy"]],
+        );
+      });
       assert.ok((await alice.heartbeat({ state: "away" })) >= 1_000);
-      assert.equal((await bus.getAgent(id)).state, "AWAY");
+      await stage.seen(async () => assert.equal((await bus.getAgent(id)).state, "AWAY"));
     },
   },
   {
@@ -40,6 +44,7 @@ export const PRESENCE: readonly Scenario[] = [
       const bus = await stage.open();
       const [known, fresh] = [stage.name("known"), stage.name("fresh")];
       await bus.agent(known).register({ screenName: "K" });
+      await stage.settled();
       const watch = await bus.watchAgents({ agentIds: [known, fresh] });
       const current = await watch.next();
       assert.deepEqual([current.change, current.agent.agentId, current.agent.state], ["current", known, "OFFLINE"]);
@@ -81,6 +86,7 @@ export const PRESENCE: readonly Scenario[] = [
       const receipts = await Promise.all(sending);
       await closing;
       assert.equal(new Set(receipts.map(({ position }) => position)).size, texts.length);
+      await stage.settled();
       assert.deepEqual(textsOf(await (await stage.open()).agent("bob").history(channel)), texts);
       assert.equal((await raised(bus.ping())).kind, "ClosedError");
     },
@@ -100,17 +106,17 @@ async function playKeys(stage: Stage): Promise<void> {
   const file = join(await stage.folder(), "agentbus.json");
   const key = { name: "test", sha256: createHash("sha256").update("secret").digest("hex"), agents: ["alice"] };
   await writeFile(file, JSON.stringify({ auth: { apiKeys: [key] } }));
-  const { url } = await stage.startBus({ args: ["--config", file] });
+  const { urls } = await stage.startNodes({ args: ["--config", file] });
   const refused = "UNAUTHENTICATED UNAUTHENTICATED NEVER";
   for (const setup of [{}, { apiKey: "wrong" }]) {
-    const bus = await stage.open({ urls: [url], ...setup });
+    const bus = await stage.open({ urls, ...setup });
     const stranger = bus.agent("alice");
     assert.equal(await raisedBriefly(stranger.send("hi", { channel: "a:b" })), refused);
     assert.equal(await raisedBriefly(stranger.listen({ channels: ["a:b"] })), refused);
     assert.equal(await raisedBriefly(stranger.fetch("a:b")), refused);
     await bus.close();
   }
-  const bus = await stage.open({ urls: [url], apiKey: "secret" });
+  const bus = await stage.open({ urls, apiKey: "secret" });
   const alice = bus.agent("alice");
   await alice.register();
   const reading = await alice.listen({ channels: ["a:b"], echo: true });

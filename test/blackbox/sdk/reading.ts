@@ -12,6 +12,7 @@ export const READING: readonly Scenario[] = [
       const bus = await stage.open();
       const [alice, bob] = [bus.agent("alice"), bus.agent("bob")];
       for (const text of ["a", "b", "c", "d"]) await alice.send(text, { channel });
+      await stage.settled();
       const log = await bob.history(channel);
       const since = new Date(log[2]!.acceptedAt);
       const fresh = await bob.listen({ channels: [channel] });
@@ -86,9 +87,9 @@ export const READING: readonly Scenario[] = [
   {
     title: "S3-US3.1: what retention took is told as a gap, or fails the reader who says so",
     async play(stage) {
-      const { url } = await stage.startBus({ args: ["--set", "cleanupInterval=100ms"] });
+      const { urls } = await stage.startNodes({ args: ["--set", "cleanupInterval=100ms"] });
       const channel = stage.channel();
-      const bus = await stage.open({ urls: [url] });
+      const bus = await stage.open({ urls });
       const [alice, bob] = [bus.agent("alice"), bus.agent("bob")];
       await bus.createChannel(channel, { retention: { maxMessages: 5 } });
       const { position } = await alice.send("0", { channel });
@@ -128,6 +129,7 @@ export const READING: readonly Scenario[] = [
       const { position } = await alice.send("old", { channel });
       const reading = await bob.listen({ channels: [channel], start: "earliest" });
       assert.deepEqual(textsOf(await reading.take(1)), ["old"]);
+      await stage.settled();
       await bus.deleteChannel(channel);
       const ended = await raised(reading.event());
       assert.ok(ended.kind === "SubscriptionEnded");
@@ -135,7 +137,7 @@ export const READING: readonly Scenario[] = [
       const fresh = await alice.send("new", { channel });
       assert.match(fresh.position, /\.1$/);
       assert.notEqual(fresh.position, position);
-      assert.deepEqual(textsOf(await bob.history(channel)), ["new"]);
+      await stage.seen(async () => assert.deepEqual(textsOf(await bob.history(channel)), ["new"]));
     },
   },
   {
@@ -145,6 +147,7 @@ export const READING: readonly Scenario[] = [
       const [one, two] = [await stage.open(), await stage.open()];
       const bob = stage.name("bob");
       const reading = await one.agent(bob).listen({ channels: [channel] });
+      await stage.settled();
       await two.agent(bob).disconnect();
       assert.equal(await raisedBriefly(reading.event()), "SubscriptionEnded AGENT_GONE");
       const again = await one.agent(bob).listen({ channels: [channel] });
@@ -163,6 +166,7 @@ async function playFilters(stage: Stage): Promise<void> {
   const [alice, carol, bob] = [bus.agent("alice"), bus.agent("carol"), bus.agent(stage.name("bob"))];
   await bob.register();
   await alice.send("plain", { channel });
+  await stage.settled();
   await alice.send("event", { channel, type: "event", name: "UserCreated" });
   await alice.send("blue", { channel, metadata: { color: "blue", size: "1" } });
   await alice.send("urgent", { channel, priority: 8 });

@@ -33,30 +33,33 @@ export type BusSetup = Pick<AgentBusOptions, "urls" | "sendTimeoutMs" | "closeTi
 };
 type ChannelSetup = NonNullable<Parameters<Channels["create"]>[1]>;
 
+/** One client of a program, or several that differ in where they connect first: each agent has one of them, in turn. */
 export class RemoteBus {
   readonly #sdk: SdkProcess;
-  readonly #bus: number;
+  readonly #clients: readonly number[];
+  readonly #clientOf = new Map<string, number>();
+  #calls = 0;
 
-  private constructor(sdk: SdkProcess, bus: number) {
+  private constructor(sdk: SdkProcess, clients: readonly number[]) {
     this.#sdk = sdk;
-    this.#bus = bus;
+    this.#clients = clients;
   }
 
-  static async open(sdk: SdkProcess, options: BusSetup): Promise<RemoteBus> {
-    return new RemoteBus(sdk, await sdk.call<number>("open", { options }));
+  static async open(sdk: SdkProcess, setups: readonly BusSetup[]): Promise<RemoteBus> {
+    return new RemoteBus(sdk, await Promise.all(setups.map((options) => sdk.call<number>("open", { options }))));
   }
 
   agent(id: string): RemoteAgent {
-    return new RemoteAgent(this.#sdk, { bus: this.#bus, agent: id });
+    return new RemoteAgent(this.#sdk, { bus: this.#client(id), agent: id });
   }
   /** An agent that the SDK registers with this profile before it does anything. */
   async agentWith(id: string, profile: AgentProfile): Promise<RemoteAgent> {
-    await this.#call("profile", { agent: id, options: profile });
+    await this.#sdk.call("profile", { bus: this.#client(id), agent: id, options: profile });
     return this.agent(id);
   }
   ping = () => this.#call<string>("ping");
   url = () => this.#call<string>("url");
-  close = () => this.#call<null>("close");
+  close = () => Promise.all(this.#clients.map((bus) => this.#sdk.call<null>("close", { bus })));
   getAgent = (agent: string) => this.#call<ObservedAgent>("getAgent", { agent });
   listAgents = (options: object) => this.#call<ObservedAgent[]>("listAgents", { options });
   createRoom = (room: string, options: RoomSettings = {}) => this.#call<null>("createRoom", { room, options });
@@ -71,8 +74,14 @@ export class RemoteBus {
     return new RemoteWatch(this.#sdk, await this.#call<number>("watchAgents", { options }));
   }
 
+  #client(agent: string): number {
+    const known = this.#clientOf.get(agent) ?? this.#clients[this.#clientOf.size % this.#clients.length]!;
+    this.#clientOf.set(agent, known);
+    return known;
+  }
+
   #call<T>(step: string, args: object = {}): Promise<T> {
-    return this.#sdk.call<T>(step, { bus: this.#bus, ...args });
+    return this.#sdk.call<T>(step, { bus: this.#clients[this.#calls++ % this.#clients.length]!, ...args });
   }
 }
 

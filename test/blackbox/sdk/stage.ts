@@ -1,9 +1,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type BusProcess, type BusProcessOptions, startBus } from "../../support/bus-process.ts";
+import { BusNodes, type BusNodesOptions } from "../../support/bus-nodes.ts";
 import { openTcpProxy, type TcpProxy } from "../../support/tcp-proxy.ts";
-import { within } from "../../support/wait.ts";
+import type { TestStorage } from "../../support/test-storage.ts";
+import { waitUntil, within } from "../../support/wait.ts";
+import { openClients } from "../../support/wire-clients.ts";
 import { type BusSetup, RemoteBus } from "./remote-sdk.ts";
 import { type Language, SdkProcess } from "./sdk-process.ts";
 
@@ -11,28 +13,42 @@ import { type Language, SdkProcess } from "./sdk-process.ts";
 export interface Scenario {
   /** The title of its test, led by the requirements that it proves. */
   readonly title: string;
+  /** Unset: nothing. */
+  readonly needs?: "shared storage";
   play(stage: Stage): Promise<void>;
 }
 
 let names = 0;
 
-/** What a scenario has: a server on memory shared with the others, an SDK to talk to it with, and what it adds to that. */
+/** What a scenario has: nodes shared with the others, an SDK to talk to them with, and what it adds to that. */
 export class Stage {
-  /** Of the shared server. */
-  readonly url: string;
+  /** Of the shared nodes, all of one bus. */
+  readonly urls: readonly string[];
+  readonly storage: TestStorage;
   readonly language: Language;
   readonly #sdk: SdkProcess;
+  #opened = 0;
   readonly #endings: { readonly what: string; readonly end: () => Promise<unknown> }[] = [];
 
-  constructor(url: string, language: Language, sdk: SdkProcess) {
-    this.url = url;
+  constructor(nodes: BusNodes, storage: TestStorage, language: Language, sdk: SdkProcess) {
+    this.urls = nodes.urls;
+    this.storage = storage;
     this.language = language;
     this.#sdk = sdk;
   }
 
-  /** A client of the shared server, or of the given addresses. */
+  /**
+   * A client of the shared nodes, or of the given addresses. When there are several shared nodes its agents are on
+   * different ones in turn, and so are its own calls: what one says the others hear from another node.
+   */
   async open(options: Partial<BusSetup> = {}, sdk: SdkProcess = this.#sdk): Promise<RemoteBus> {
-    const bus = await RemoteBus.open(sdk, { urls: [this.url], closeTimeoutMs: 1_000, ...options });
+    const first = this.#opened++;
+    const turns =
+      options.urls === undefined ? this.urls.map((_url, turn) => this.#urlsFrom(first + turn)) : [options.urls];
+    const bus = await RemoteBus.open(
+      sdk,
+      turns.map((urls) => ({ closeTimeoutMs: 1_000, ...options, urls })),
+    );
     this.onEnd("the client to close", () => bus.close().catch(() => {}));
     return bus;
   }
@@ -47,15 +63,55 @@ export class Stage {
     return `${this.name("room")}:talk`;
   }
 
-  /** Another server. */
-  async startBus(options: BusProcessOptions): Promise<BusProcess> {
-    const bus = await startBus(options);
-    this.onEnd("the server to be killed", () => bus.kill());
-    return bus;
+  /** Nodes of another bus, on the stage's kind of storage. */
+  async startNodes(options: Partial<BusNodesOptions> = {}): Promise<BusNodes> {
+    const nodes = await BusNodes.start({ storage: this.storage, ...options });
+    this.onEnd("the nodes to be killed", () => nodes.end());
+    return nodes;
+  }
+
+  /** For what other nodes see within a second and not at once: asks until it is so. With one node: asks once. */
+  async seen(look: () => Promise<void>): Promise<void> {
+    if (this.urls.length === 1) return await look();
+    let last: unknown;
+    await waitUntil(
+      () =>
+        look().then(
+          () => true,
+          (error: unknown) => {
+            last = error;
+            return false;
+          },
+        ),
+      { what: () => (last instanceof Error ? last.message : String(last)) },
+    );
+  }
+
+  /** What one node was told of rooms, channels and agents the others see within a second: waits until they have. */
+  async settled(): Promise<void> {
+    if (this.urls.length === 1) return;
+    const clients = this.urls.map((url) => openClients(url));
+    try {
+      await waitUntil(async () => {
+        const statuses = await Promise.all(clients.map(({ admin }) => admin.getStatus({ maxChannels: 1 })));
+        const counts = statuses.map(({ agents, agentsOnline, rooms, channels }) => {
+          return [agents, agentsOnline, rooms, channels].join();
+        });
+        return new Set(counts).size === 1;
+      });
+    } finally {
+      for (const client of clients) client.close();
+    }
+  }
+
+  #urlsFrom(turn: number): string[] {
+    return this.urls.map((_url, i) => this.urls[(turn + i) % this.urls.length]!);
   }
 
   /** A way to a server that can be cut. */
-  async openProxy(targetPort: number = Number(new URL(this.url).port)): Promise<TcpProxy & { readonly url: string }> {
+  async openProxy(
+    targetPort: number = Number(new URL(this.urls[0]!).port),
+  ): Promise<TcpProxy & { readonly url: string }> {
     const proxy = await openTcpProxy({ targetPort });
     this.onEnd("the proxy to close", () => proxy.close());
     return Object.assign(proxy, { url: `http://${proxy.host}:${proxy.port}` });

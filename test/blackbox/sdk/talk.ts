@@ -17,7 +17,8 @@ import type { Milestone, Part } from "../agents/talker.ts";
 import { type Language, PYTHON, TYPESCRIPT, TYPESCRIPT_FETCH } from "./sdk-process.ts";
 
 export interface TalkOptions {
-  readonly port: number;
+  /** Of the nodes; the agents are on them in turn. */
+  readonly ports: readonly number[];
   /** Decides when links are cut. */
   readonly seed: number;
   /** Called when about a third of what will be said is stored. */
@@ -50,12 +51,12 @@ const TALK_MS = 35_000;
  * FINs. Then quiet: every agent must have everything that was for it, the logs are read as each of them sees them, and
  * the history is judged. Throws when it breaks a promise of the bus.
  */
-export async function runTalk({ port, seed, onThird }: TalkOptions): Promise<TalkReport> {
+export async function runTalk({ ports, seed, onThird }: TalkOptions): Promise<TalkReport> {
   const history = createHistory();
   const talkers: Talker[] = [];
   try {
     for (const [i, [name, language]] of CAST.entries()) {
-      const proxy = await openTcpProxy({ targetPort: port, seed: seed + i });
+      const proxy = await openTcpProxy({ targetPort: ports[i % ports.length]!, seed: seed + i });
       const peers = CAST.map(([peer]) => peer).filter((peer) => peer !== name);
       const part = {
         agent: name,
@@ -84,7 +85,7 @@ export async function runTalk({ port, seed, onThird }: TalkOptions): Promise<Tal
     await all((talker) => talker.milestone === "finished", "finish");
     for (const stop of stops) stop();
 
-    using clients = openClients(`http://127.0.0.1:${port}`);
+    using clients = openClients(`http://127.0.0.1:${ports[0]}`);
     for (const talker of talkers) {
       const owed = new Set<string>();
       for (const key of [CHANNEL, `_inbox:${talker.name}`]) {

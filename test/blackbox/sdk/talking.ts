@@ -73,6 +73,7 @@ export const TALKING: readonly Scenario[] = [
       await away.agent(bob).register();
       await away.close();
       const answers = await sender.listen();
+      await stage.settled();
       const receipt = await sender.send("psst", { to: bob });
       assert.deepEqual(receipt.audience, { count: 1, agents: [bob] });
 
@@ -97,7 +98,7 @@ export const TALKING: readonly Scenario[] = [
       assert.equal((await raised(speaker.send("to nobody"))).kind, "Usage");
       await speaker.join(first);
       await listener.join(first);
-      assert.deepEqual(await bus.members(first), [alice, bob]);
+      await stage.seen(async () => assert.deepEqual(await bus.members(first), [alice, bob]));
       const reading = await listener.listen();
       await speaker.send("the only channel that I joined");
       await listener.join(second);
@@ -105,7 +106,7 @@ export const TALKING: readonly Scenario[] = [
       assert.deepEqual(textsOf(await reading.take(2)), ["the only channel that I joined", "joined later"]);
 
       await listener.leave(first);
-      assert.deepEqual(await bus.members(first), [alice]);
+      await stage.seen(async () => assert.deepEqual(await bus.members(first), [alice]));
       await speaker.send("not for who left", { channel: first });
       await speaker.send("for members", { channel: second });
       assert.deepEqual(textsOf(await reading.take(1)), ["for members"]);
@@ -128,6 +129,7 @@ export const TALKING: readonly Scenario[] = [
       const bus = await stage.open();
       const [alice, bob] = [bus.agent("alice"), bus.agent(stage.name("bob"))];
       await bob.register();
+      await stage.settled();
       const exact = await bob.listen({ channels: [`${room}:explore`] });
       const all = await bob.listen({ patterns: [`${room}:*`] });
       await alice.send("elsewhere", { channel: `${room}-2:explore` });
@@ -169,7 +171,9 @@ async function playRouting(stage: Stage): Promise<void> {
   await bus.createRoom(room, {
     routing: { strategy: "subgroup", recipients: [bob!.id], allowSenderRecipients: false },
   });
+  await stage.settled();
   const some = await alice!.send("for the subgroup", { channel });
+  await stage.settled();
   assert.deepEqual(some.audience, { count: 1, agents: [bob!.id] });
   const own = alice!.send("mine", { channel, to: carol!.id });
   assert.equal(await raisedBriefly(own), "PERMISSION_DENIED RECIPIENTS_NOT_ALLOWED NEVER");
@@ -193,6 +197,7 @@ async function playPrivate(stage: Stage): Promise<void> {
     await carol.listen({ channels: [channel] }),
     await carol.listen({ patterns: [channel.replace(/:.*/, ":*")], observe: true }),
   ];
+  await stage.settled();
   const secret = await alice.send("for bob", { channel, to: bob.id });
   const inGroup = await alice.send("for the staff", { channel, to: { groups: [group] } });
   assert.deepEqual([secret.audience, inGroup.audience], Array(2).fill({ count: 1, agents: [bob.id] }));
@@ -233,9 +238,10 @@ async function playRefusals(stage: Stage): Promise<void> {
   assert.equal((await raised(alice.send("x", { channel: "no-colon" }))).kind, "Usage");
 
   await bus.createChannel(channel, { maxMembers: 1 });
+  await stage.settled();
   await alice.join(channel);
   assert.equal(await raisedBriefly(bus.agent("bob").join(channel)), "RESOURCE_EXHAUSTED CHANNEL_FULL NEVER");
-  assert.deepEqual(await bus.members(channel), ["alice"]);
+  await stage.seen(async () => assert.deepEqual(await bus.members(channel), ["alice"]));
   assert.deepEqual(await alice.history(channel), []);
   assert.equal((await alice.send("still fine")).duplicate, false);
 }

@@ -1,0 +1,8 @@
+import { describeWithOwnServer } from "../support/server-process.ts";
+import { describeWithServer } from "../support/test-servers.ts";
+import { onServer } from "../support/test-storage.ts";
+import { describeOutages } from "./nodes/outages.ts";
+import { describeNodes } from "./nodes/several-nodes.ts";
+
+await describeWithServer("mariadb", (url) => describeNodes(onServer("mysql", url)));
+await describeWithOwnServer("mariadb", (start) => describeOutages("mysql", start));
