@@ -2,10 +2,10 @@ import type { BusOptions } from "../core/bus-options.ts";
 import type { Clock, Random } from "../core/clock.ts";
 import { BusError, isBusError } from "../core/errors.ts";
 import type { Logger } from "../core/logger.ts";
-import { type Audience, type Draft, MESSAGE_TYPES, type MessageType, type Recipients } from "../core/message.ts";
+import type { Audience, Draft } from "../core/message.ts";
 import type { MessageCodec } from "../core/message-codec.ts";
-import type { Counter, Histogram, Meters } from "../core/meters.ts";
-import { channelName, checkName, INBOX_ROOM, quote } from "../core/names.ts";
+import type { Meters } from "../core/meters.ts";
+import { type channelName, INBOX_ROOM, quote } from "../core/names.ts";
 import { positionPrefix } from "../core/position.ts";
 import type { Durability } from "../core/room.ts";
 import { Turns } from "../routing/turns.ts";
@@ -13,7 +13,9 @@ import type { AppendedEntry, AppendOutcome, AppendRecord } from "../storage/mess
 import { Hops } from "./hops.ts";
 import type { Hub } from "./hub.ts";
 import { PublishFlights } from "./publish-flights.ts";
+import { PublishMeters } from "./publish-meters.ts";
 import { append, deliver, route, validate } from "./publish-stages.ts";
+import { checkRecipients, targetOf, unheardOf } from "./publish-target.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import type { Agents, ChannelView, Rooms } from "./registry.ts";
 import { Retention } from "./retention.ts";
@@ -72,8 +74,6 @@ interface Routed {
 /** A channel whose configuration changes all the time would keep a publish from ever being routed right. */
 const MAX_REROUTES = 10;
 const MAX_TURNS = 10_000;
-/** Recipients of one batch that the storage is asked for before they are called unknown. */
-const MAX_LOOKUPS = 16;
 /** When a publish that the storage did not take is worth another try, unless the storage says. */
 const RETRY_DELAY_MS = 1_000;
 /** Failures that are logged: a client that fails all the time must not fill the disk. */
@@ -94,11 +94,7 @@ export class Publisher {
   readonly #hops: Hops;
   readonly #retention: Retention;
   readonly #turns = new Map<string, Turns>();
-  readonly #stages: Readonly<Record<"validate" | "route" | "append" | "deliver", Histogram>>;
-  readonly #duration: Histogram;
-  readonly #published: Readonly<Record<MessageType, Counter>>;
-  readonly #events: Counter;
-  readonly #duplicates: Counter;
+  readonly #meters: PublishMeters;
   readonly #flights = new PublishFlights();
   #pending = 0;
 
@@ -110,29 +106,12 @@ export class Publisher {
     this.#reactionRates = new RateLimiter("limits.reactionRate", limits.reactionRate, limits.reactionBurst);
     this.#retention = new Retention(deps.logger);
     this.#hops = new Hops(hub, rooms, codec, limits.maxHops);
-    const stage = (name: string) =>
-      meters.histogram("stage_duration_seconds", "Time of one batch in one stage of publishing.", { stage: name });
-    this.#stages = {
-      validate: stage("validate"),
-      route: stage("route"),
-      append: stage("append"),
-      deliver: stage("deliver"),
-    };
-    this.#duration = meters.histogram("publish_duration_seconds", "Time of one batch from its request to its answer.");
-    this.#published = Object.fromEntries(
-      MESSAGE_TYPES.map((type) => [
-        type,
-        meters.counter("messages_published_total", "Messages stored.", { type: type.toLowerCase() }),
-      ]),
-    ) as Record<MessageType, Counter>;
-    this.#events = meters.counter("events_published_total", "Messages of type EVENT stored.");
-    this.#duplicates = meters.counter("messages_duplicate_total", "Messages that were stored before, by their key.");
-    meters.gauge("publishes_pending", "Batches that wait for the storage.", () => this.#pending);
+    this.#meters = new PublishMeters(meters, () => this.#pending);
   }
 
   /** Messages stored since the start. */
   get publishedCount(): number {
-    return MESSAGE_TYPES.reduce((sum, type) => sum + this.#published[type].value, 0);
+    return this.#meters.publishedCount;
   }
 
   /** Batches that wait for the storage. */
@@ -177,9 +156,9 @@ export class Publisher {
     const drafts = validate(input.messages, limits.batchMessages, codec);
     this.#takeRates(input.agentId, drafts, startedMs);
     const readyMs = clock.monotonic();
-    this.#stages.validate.observe((readyMs - startedMs) / 1_000);
+    this.#meters.stages.validate.observe((readyMs - startedMs) / 1_000);
 
-    const target = this.#target(input, drafts);
+    const target = targetOf(input, drafts);
     const channel = this.#deps.rooms.channel(target.key);
     // Counted once: a promise that nobody waits for would end the process when it is rejected.
     const hopCounts = this.#hops.count(drafts);
@@ -201,12 +180,9 @@ export class Publisher {
     this.#pending++;
     try {
       const hopCounts = await counting;
-      await Promise.all(this.#unheardOf(drafts).map((id) => agents.find(id)));
+      await Promise.all(unheardOf(drafts, agents).map((id) => agents.find(id)));
       // Before anything is created for it: a publish that names somebody unknown leaves no trace.
-      drafts.forEach(({ to }, index) => {
-        const refusal = to && refusalOf(to, agentId, agents);
-        if (refusal !== undefined) throw refusal.at(index);
-      });
+      checkRecipients(drafts, agentId, agents);
       await agents.ensure(agentId);
       const channel = await (target.room === INBOX_ROOM
         ? rooms.ensureInbox(target.channel)
@@ -215,25 +191,6 @@ export class Publisher {
     } finally {
       this.#pending--;
     }
-  }
-
-  /** Where the batch goes: the channel it names, or the inbox of the only agent in `to`. */
-  #target({ room, channel }: PublishInput, drafts: readonly Draft[]) {
-    if (room !== "" || channel !== "") {
-      checkName("room", room);
-      checkName("channel", channel);
-      return channelName(room, channel);
-    }
-    const recipient = drafts[0]!.to?.agents[0];
-    drafts.forEach(({ to }, index) => {
-      const one = to !== undefined && to.agents.length === 1 && to.groups.length === 0 && to.select === undefined;
-      if (one && to.agents[0] === recipient) return;
-      throw new BusError(
-        "RECIPIENT_REQUIRED",
-        "a message without room and channel goes to an inbox: name one agent in `to`, the same in the whole batch",
-      ).at(index);
-    });
-    return channelName(INBOX_ROOM, recipient!);
   }
 
   #takeRates(sender: string, drafts: readonly Draft[], nowMs: number): void {
@@ -257,18 +214,10 @@ export class Publisher {
         return this.#storeSlowly(prepared, routed, outcome);
       return this.#stored(prepared, channel, routed, outcome.entries);
     } catch (error) {
-      const unheard = isBusError(error, "UNKNOWN_RECIPIENT") ? this.#unheardOf(prepared.drafts) : [];
+      const unheard = isBusError(error, "UNKNOWN_RECIPIENT") ? unheardOf(prepared.drafts, this.#deps.agents) : [];
       if (unheard.length > 0) return this.#storeAfterLooking(prepared, unheard, error);
       throw this.#failed(prepared.sender, error);
     }
-  }
-
-  /** Recipients that this node does not know and another node may have registered just now. */
-  #unheardOf(drafts: readonly Draft[]): readonly string[] {
-    const { agents } = this.#deps;
-    if (!agents.mayBeBehind) return [];
-    const unheard = new Set(drafts.flatMap(({ to }) => to?.agents ?? []).filter((id) => !agents.exists(id)));
-    return [...unheard].slice(0, MAX_LOOKUPS);
   }
 
   /** Asks the storage before a recipient is called unknown. What comes later waits behind it. */
@@ -350,7 +299,7 @@ export class Publisher {
       return { id, sender, idempotencyKey, contentDigest, audience: audiences[i]!, timeToLiveMs, body };
     });
     const routedMs = clock.monotonic();
-    this.#stages.route.observe((routedMs - startedMs) / 1_000);
+    this.#meters.stages.route.observe((routedMs - startedMs) / 1_000);
     return { records, routedMs };
   }
 
@@ -363,7 +312,7 @@ export class Publisher {
   ): PublishOutcome | Promise<PublishOutcome> {
     const { clock, hub, agents, reached } = this.#deps;
     const storedMs = clock.monotonic();
-    this.#stages.append.observe((storedMs - routedMs) / 1_000);
+    this.#meters.stages.append.observe((storedMs - routedMs) / 1_000);
     deliver(channel, records, entries, hub);
     this.#retention.appended(channel, records);
     const results = new Array<PublishResult>(entries.length);
@@ -381,18 +330,16 @@ export class Publisher {
       if (duplicate) {
         duplicates++;
       } else {
-        const { type } = drafts[i]!;
-        this.#published[type].add(1);
-        if (type === "EVENT") this.#events.add(1);
+        this.#meters.stored(drafts[i]!);
       }
     }
     agents.touch(sender);
     const doneMs = clock.monotonic();
-    this.#stages.deliver.observe((doneMs - storedMs) / 1_000);
-    this.#duration.observe((doneMs - startedMs) / 1_000);
+    this.#meters.stages.deliver.observe((doneMs - storedMs) / 1_000);
+    this.#meters.duration.observe((doneMs - startedMs) / 1_000);
     const outcome = { results, durability: reached(channel) };
     if (duplicates === 0) return outcome;
-    this.#duplicates.add(duplicates);
+    this.#meters.duplicates.add(duplicates);
     return this.#withFirst(channel, entries, outcome);
   }
 
@@ -429,8 +376,8 @@ export class Publisher {
     const failure = isBusError(error)
       ? withRetryDelay(error)
       : new BusError("INTERNAL", "internal error", { cause: error });
-    const { meters, logger } = this.#deps;
-    meters.counter("publish_failures_total", "Batches refused or failed.", { reason: failure.reason }).add(1);
+    const { logger } = this.#deps;
+    this.#meters.failed(failure.reason);
     if (this.#logged.allows("", 1, this.#deps.clock.monotonic())) {
       const fields = { agent: agentId, reason: failure.reason, error: failure.details.cause };
       logger.error(fields, `Failed to send message: ${failure.message}`);
@@ -448,16 +395,4 @@ function conflict({ records }: Routed, index: number): BusError {
 function withRetryDelay(error: BusError): BusError {
   if (error.reason !== "STORAGE_UNAVAILABLE" || error.details.retryDelayMs !== undefined) return error;
   return new BusError(error.reason, error.message, { ...error.details, retryDelayMs: RETRY_DELAY_MS });
-}
-
-/** Why nobody can be told, as far as that is known before routing; the sender itself may come to be with this message. */
-function refusalOf({ agents: ids, groups, select }: Recipients, sender: string, agents: Agents): BusError | undefined {
-  const unknown = ids.find((id) => id !== sender && !agents.exists(id));
-  if (unknown !== undefined) {
-    return new BusError("UNKNOWN_RECIPIENT", `to.agents: there is no agent ${quote(unknown)}`);
-  }
-  const empty = groups.find((group) => agents.inGroup(group).length === 0);
-  if (empty !== undefined) return new BusError("UNKNOWN_RECIPIENT", `to.groups: no agent is in group ${quote(empty)}`);
-  if (select === undefined || agents.fitting(select).some((id) => id !== sender)) return undefined;
-  return new BusError("NO_CANDIDATE", "to.select: no other agent fits");
 }
