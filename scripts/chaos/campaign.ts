@@ -199,12 +199,20 @@ function startClients(url: string, history: History, random: () => number, aband
     const writer = { agent, producer: name };
     const next = createWorkload(writer, targets, createSeededRandom(Math.floor(random() * 2 ** 32) + i));
     const onAck = (messages: number) => served.mark(name, messages);
-    return run({ url, history, writer, next, stop: stopProducers.signal, abandon, onAck });
+    return run({ url: () => url, history, writer, next, stop: stopProducers.signal, abandon, onAck });
   });
   const readers: RunningReader[] = listeners.map(({ agent, reads, ...rest }, i) => {
     const name = `${agent}-reader-${i + 1}`;
     const onOpened = () => served.mark(name);
-    const reader = new Reader({ url, history, reader: name, agent, stop: stopReaders.signal, onOpened, ...rest });
+    const reader = new Reader({
+      url: () => url,
+      history,
+      reader: name,
+      agent,
+      stop: stopReaders.signal,
+      onOpened,
+      ...rest,
+    });
     return { reader, name, agent, reads, done: reader.run() };
   });
   // A client that gives up ends the campaign at once, not at its time limit.

@@ -1,13 +1,25 @@
-import { digestOf, type History, type LogRecord, type Place, parsePlace } from "../../test/support/history.ts";
+import { digestOf, type Fetched, type LogRecord, type Place, parsePlace } from "../../test/support/history.ts";
 import type { WireClients } from "../../test/support/wire-clients.ts";
+import type { Recorder } from "./recorder.ts";
 
 /** Reads a whole channel as one agent sees it, writes that down, and answers where its head is. */
 export async function recordFinalLog(
-  history: History,
-  { bus, rooms }: WireClients,
+  history: Recorder,
+  clients: WireClients,
   agent: string,
   key: string,
 ): Promise<Place> {
+  const { fetched, end } = await fetchLog(clients, agent, key);
+  history.record(fetched);
+  return end;
+}
+
+/** Reads a whole channel as one agent sees it from one node. */
+export async function fetchLog(
+  { bus, rooms }: WireClients,
+  agent: string,
+  key: string,
+): Promise<{ readonly fetched: Fetched; readonly end: Place }> {
   const [room, channel] = [key.slice(0, key.indexOf(":")), key.slice(key.indexOf(":") + 1)];
   const entries: LogRecord[] = [];
   let position = "";
@@ -27,6 +39,5 @@ export async function recordFinalLog(
   const head = place.sequence;
   // An inbox is not listed; the campaign stays far below what retention keeps.
   const floor = room === "_inbox" ? 1 : Number((await rooms.getChannel({ room, channel })).channel!.firstSequence);
-  history.record({ kind: "fetched", agent, channel: key, floor, head, entries });
-  return place;
+  return { fetched: { kind: "fetched", agent, channel: key, floor, head, entries }, end: place };
 }

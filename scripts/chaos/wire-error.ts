@@ -11,6 +11,8 @@ const REFUSED_FOR_NOW: ReadonlySet<string> = new Set([
   "RESEND_REQUIRED",
   "STORAGE_FULL",
   "CONCURRENT_UPDATE",
+  // A log that was born within the second that a power cut took is not there, until a publish makes it again.
+  "CHANNEL_DELETED",
 ]);
 
 export type Outcome = "unknown" | "refused";

@@ -4,7 +4,8 @@ import {
   PublishRequestSchema,
   type PublishResponse,
 } from "../../gen/agentbus/v1/bus_service_pb.ts";
-import { digestOf, type History, parsePlace } from "../../test/support/history.ts";
+import { digestOf, parsePlace } from "../../test/support/history.ts";
+import type { Recorder } from "./recorder.ts";
 
 /** Where a producer sends, and for whom. */
 export interface Target {
@@ -64,7 +65,7 @@ export function createWorkload({ agent, producer }: Writer, targets: readonly Ta
 }
 
 /** Writes down one attempt to send a batch; the answered functions write down what became of it. */
-export function recordAttempt(history: History, { agent, producer }: Writer, batch: Batch) {
+export function recordAttempt(history: Recorder, { agent, producer }: Writer, batch: Batch) {
   const { channel, audience } = batch;
   const attempts = batch.messages.map(({ id, digest }) => {
     const attempt = history.name("attempt");
@@ -77,7 +78,8 @@ export function recordAttempt(history: History, { agent, producer }: Writer, bat
         throw new Error(`${attempts.length} messages were answered with ${response.results.length} results`);
       }
       response.results.forEach(({ position, duplicate }, i) => {
-        history.record({ kind: "acked", attempt: attempts[i]!, place: parsePlace(position), duplicate });
+        const place = parsePlace(position);
+        history.record({ kind: "acked", attempt: attempts[i]!, place, duplicate, atMs: Date.now() });
       });
     },
     unknown: () => attempts.forEach((attempt) => void history.record({ kind: "unknown", attempt })),

@@ -1,111 +1,114 @@
-import { randomBytes } from "node:crypto";
 import { type Connection, createConnection } from "mysql2/promise";
-import { afterAll, afterEach, beforeAll } from "vitest";
-import { BackendServer } from "../../scripts/chaos/backend-server.ts";
-import { BusError } from "../../src/core/errors.ts";
 import { createMysqlStorage, type MysqlStorageOptions } from "../../src/storage/mysql/index.ts";
-import type { StorageAdapter } from "../../src/storage/storage-adapter.ts";
-import { batch, record } from "../conformance/appending.ts";
-import { testEnvironment } from "../conformance/opened-storage.ts";
-import { openTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
+import type { OwnServer, StartServer } from "../support/server-process.ts";
 import { waitUntil } from "../support/wait.ts";
+import { type Backend, type FaultyBackend, useBackend } from "./shared/backend.ts";
 
-export const TIMEOUT_MS = 1_000;
 /** The server's own database would take no triggers. */
 const DATABASE = "fault";
 
-/** A MariaDB of the test file's own, fresh tables and a fresh proxy for each test, and everything closed at the end. */
-export function useMysql() {
-  let server: BackendServer;
-  let prefix = "";
-  const closing: (() => Promise<unknown>)[] = [];
+type Rows = readonly (readonly unknown[])[];
 
-  beforeAll(async () => {
-    server = await BackendServer.launch({ name: "mariadb", durability: "SYNCED" });
-    const connection = await createConnection(server.kind.url("127.0.0.1", server.port));
-    await connection.query(`CREATE DATABASE ${DATABASE}`);
-    await connection.end();
-  });
-  afterAll(() => server?.discard());
-  afterEach(async () => {
-    for (const close of closing.splice(0).reverse()) await close();
-    prefix = "";
+export interface MysqlBackend extends FaultyBackend, Backend<MysqlStorageOptions> {
+  open: Backend<MysqlStorageOptions>["open"];
+  openAt: Backend<MysqlStorageOptions>["openAt"];
+  /** A connection that goes around the adapter; `t_` in front of a table's name stands for the prefix. */
+  session(): Promise<(text: string) => Promise<Rows>>;
+  /** One statement behind the adapter's back. */
+  tamper(text: string): Promise<Rows>;
+}
+
+export function useMysql(start: StartServer): MysqlBackend {
+  const backend = useBackend<MysqlStorageOptions>({
+    start,
+    database: DATABASE,
+    async prepare(server: OwnServer) {
+      const connection = await createConnection(server.url);
+      await connection.query(`CREATE DATABASE ${DATABASE}`);
+      await connection.end();
+    },
+    open: createMysqlStorage,
   });
 
-  const url = (port = server.port) => {
-    const named = new URL(server.kind.url("127.0.0.1", port));
-    named.pathname = `/${DATABASE}`;
-    return named.href;
-  };
-  const admin = async (): Promise<Connection> => {
-    const connection = await createConnection({ uri: url(), rowsAsArray: true });
+  const connect = async (): Promise<Connection> => {
+    const connection = await createConnection({ uri: backend.url(), rowsAsArray: true });
     connection.on("error", () => {});
     return connection;
   };
-  return {
-    get server() {
-      return server;
-    },
-    get prefix() {
-      prefix ||= `fault_${randomBytes(6).toString("hex")}`;
-      return prefix;
-    },
-    url,
-    /** Another node of the bus that this test is about. */
-    async open(options: MysqlStorageOptions = {}, port = server.port): Promise<StorageAdapter> {
-      prefix ||= `fault_${randomBytes(6).toString("hex")}`;
-      const { environment: moved } = testEnvironment();
-      const environment = { ...moved, now: Date.now };
-      const short = { timeoutMs: TIMEOUT_MS, connectTimeoutMs: TIMEOUT_MS };
-      const storage = await createMysqlStorage(url(port), { prefix, ...short, ...options }, environment);
-      closing.push(() => storage.close());
-      return storage;
-    },
-    async proxy(): Promise<TcpProxy> {
-      const proxy = await openTcpProxy({ targetPort: server.port });
-      closing.push(() => proxy.close());
-      return proxy;
-    },
-    /** A connection that goes around the adapter; `t_` in front of a table's name stands for the prefix. */
-    async session(): Promise<(text: string) => Promise<readonly (readonly unknown[])[]>> {
-      const connection = await admin();
-      closing.push(() => connection.end());
-      return async (text) => (await connection.query(text.replaceAll(/\bt_/g, `${prefix}_`)))[0] as unknown[][];
-    },
-    /** One statement behind the adapter's back. */
-    async tamper(text: string): Promise<readonly (readonly unknown[])[]> {
-      const connection = await admin();
-      try {
-        return (await connection.query(text.replaceAll(/\bt_/g, `${prefix}_`)))[0] as unknown[][];
-      } finally {
-        await connection.end();
-      }
-    },
+  const query = async (connection: Connection, text: string) => {
+    return (await connection.query(text.replaceAll(/\bt_/g, `${backend.prefix}_`)))[0] as unknown[][];
   };
-}
+  const tamper = async (text: string): Promise<Rows> => {
+    const connection = await connect();
+    try {
+      return await query(connection, text);
+    } finally {
+      await connection.end();
+    }
+  };
 
-/** Appends one message until the storage takes it: from then on it works again. */
-export async function appendWhenBack(storage: StorageAdapter, id: string): Promise<void> {
-  await waitUntil(
-    async () => {
-      try {
-        return (await storage.log.append(batch([record({ id })]))).kind === "appended";
-      } catch (error) {
-        if (error instanceof BusError && error.reason === "STORAGE_UNAVAILABLE") return false;
-        throw error;
-      }
+  return Object.assign(backend, {
+    product: "MySQL",
+    tamper,
+    async session() {
+      const connection = await connect();
+      backend.after(() => connection.end());
+      return (text: string) => query(connection, text);
     },
-    { timeoutMs: 30_000, what: "the storage to take a message again" },
-  );
-}
-
-/** Resolves at the next `missed` ring. */
-export function nextMissed(storage: StorageAdapter): Promise<void> {
-  return new Promise((resolve) => {
-    const stop = storage.doorbell.listen(({ topic }) => {
-      if (topic !== "missed") return;
-      stop();
-      resolve();
-    });
+    openSingle: (port: number) => backend.open({ poolSize: 1 }, port),
+    async fill() {
+      const full = "FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021";
+      await tamper(`CREATE TRIGGER full_of_blocks BEFORE INSERT ON t_block ${full}`);
+      await tamper(`CREATE TRIGGER full_of_records BEFORE INSERT ON t_record ${full}`);
+      return async () => {
+        await tamper("DROP TRIGGER full_of_blocks");
+        await tamper("DROP TRIGGER full_of_records");
+      };
+    },
+    async breakAppends() {
+      await tamper("ALTER TABLE t_block DROP COLUMN id_prints");
+      return /id_prints/;
+    },
+    async slowCommits() {
+      // The answers to the statements before come through, those to the last one and to the commit do not.
+      await tamper("CREATE TRIGGER slow BEFORE INSERT ON t_ring FOR EACH ROW SET @ignored = SLEEP(0.3)");
+      const running = "SELECT id FROM information_schema.processlist WHERE state = 'User sleep'";
+      return {
+        begun: () => waitUntil(async () => (await tamper(running)).length > 0, { what: "the last statement to run" }),
+        end: () => tamper("DROP TRIGGER slow"),
+      };
+    },
+    async loseTail(head: number) {
+      await tamper(`DELETE FROM t_block WHERE last_sequence > ${head}`);
+      const bytes = `SELECT MAX(total_bytes) FROM t_block WHERE last_sequence <= ${head}`;
+      await tamper(`UPDATE t_log SET head = ${head}, total_bytes = (${bytes})`);
+    },
+    async setDurability(level: "STORED" | "SYNCED") {
+      const set = async (flush: number) => {
+        await tamper(`SET GLOBAL innodb_flush_log_at_trx_commit = ${flush}`);
+      };
+      backend.after(() => set(1));
+      await set(level === "SYNCED" ? 1 : 2);
+    },
+    async dataFolder() {
+      return String((await tamper("SELECT @@datadir"))[0]![0]).replace(/\/$/, "");
+    },
+    async markNewer() {
+      await tamper("INSERT INTO t_schema_version (version) VALUES (99)");
+    },
+    layout: () => tamper("SELECT version FROM t_schema_version ORDER BY version"),
+    async removeAll() {
+      const tables = (await tamper(`SHOW TABLES LIKE '${backend.prefix}%'`)).map(([name]) => name);
+      await tamper(`DROP TABLE ${tables.join(", ")}`);
+    },
+    async changeBody(sequence: number) {
+      const changed = `REPLACE(content, 'body of ${sequence}', 'Body of ${sequence}')`;
+      await tamper(
+        `UPDATE t_block SET content = ${changed} WHERE ${sequence} BETWEEN first_sequence AND last_sequence`,
+      );
+    },
+    async remove(first: number, last: number) {
+      await tamper(`DELETE FROM t_block WHERE first_sequence >= ${first} AND last_sequence <= ${last}`);
+    },
   });
 }

@@ -1,99 +1,86 @@
-import { randomBytes } from "node:crypto";
 import pg from "pg";
-import { afterAll, afterEach, beforeAll } from "vitest";
-import { BusError } from "../../src/core/errors.ts";
 import { createPostgresStorage, type PostgresStorageOptions } from "../../src/storage/postgres/index.ts";
-import type { StorageAdapter } from "../../src/storage/storage-adapter.ts";
-import { batch, record } from "../conformance/appending.ts";
-import { testEnvironment } from "../conformance/opened-storage.ts";
-import type { OwnServer, StartServer } from "../support/server-process.ts";
-import { openTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
+import type { StartServer } from "../support/server-process.ts";
 import { waitUntil } from "../support/wait.ts";
+import { type Backend, type FaultyBackend, useBackend } from "./shared/backend.ts";
 
-export const HEARTBEAT_MS = 200;
-export const TIMEOUT_MS = 1_000;
+const HEARTBEAT_MS = 200;
 
-/** A PostgreSQL of the test file's own, a fresh schema and a fresh proxy for each test, and everything closed at the end. */
-export function usePostgres(start: StartServer) {
-  let server: OwnServer;
-  let prefix = "";
-  const closing: (() => Promise<unknown>)[] = [];
-
-  beforeAll(async () => {
-    server = await start();
-  });
-  afterAll(() => server?.discard());
-  afterEach(async () => {
-    for (const close of closing.splice(0).reverse()) await close();
-    prefix = "";
-  });
-
-  const url = (port = server.port) => server.url.replace(`:${server.port}/`, `:${port}/`);
-  return {
-    get server() {
-      return server;
-    },
-    get schema() {
-      prefix ||= `fault_${randomBytes(6).toString("hex")}`;
-      return prefix;
-    },
-    url,
-    /** Another node of the bus that this test is about. */
-    async open(options: PostgresStorageOptions = {}, port = server.port): Promise<StorageAdapter> {
-      prefix ||= `fault_${randomBytes(6).toString("hex")}`;
-      const { environment: moved } = testEnvironment();
-      const environment = { ...moved, now: Date.now };
-      const short = { heartbeatMs: HEARTBEAT_MS, timeoutMs: TIMEOUT_MS, connectTimeoutMs: TIMEOUT_MS };
-      const storage = await createPostgresStorage(url(port), { prefix, ...short, ...options }, environment);
-      closing.push(() => storage.close());
-      return storage;
-    },
-    async proxy(): Promise<TcpProxy> {
-      const proxy = await openTcpProxy({ targetPort: server.port });
-      closing.push(() => proxy.close());
-      return proxy;
-    },
-    /** The server's folder, for what only a file can tell it. */
-    async dataFolder(): Promise<string> {
-      const [row] = await this.tamper<{ data_directory: string }>("SHOW data_directory");
-      return row!.data_directory;
-    },
-    /** Behind the adapter's back. `s.` in the text stands for the schema. */
-    async tamper<R extends pg.QueryResultRow>(text: string): Promise<readonly R[]> {
-      const client = new pg.Client({ connectionString: url() });
-      client.on("error", () => {});
-      await client.connect();
-      try {
-        return (await client.query<R>(text.replaceAll(/\bs\./g, `"${prefix}".`))).rows;
-      } finally {
-        await client.end();
-      }
-    },
-  };
+export interface PostgresBackend extends FaultyBackend, Backend<PostgresStorageOptions> {
+  open: Backend<PostgresStorageOptions>["open"];
+  openAt: Backend<PostgresStorageOptions>["openAt"];
+  /** Behind the adapter's back. `s.` in the text stands for the schema, which is named as the prefix. */
+  tamper<R extends pg.QueryResultRow>(text: string): Promise<readonly R[]>;
 }
 
-/** Appends one message until the storage takes it: from then on it works again. */
-export async function appendWhenBack(storage: StorageAdapter, id: string): Promise<void> {
-  await waitUntil(
-    async () => {
-      try {
-        return (await storage.log.append(batch([record({ id })]))).kind === "appended";
-      } catch (error) {
-        if (error instanceof BusError && error.reason === "STORAGE_UNAVAILABLE") return false;
-        throw error;
-      }
+export function usePostgres(start: StartServer): PostgresBackend {
+  const backend = useBackend<PostgresStorageOptions>({
+    start,
+    open: (url, options, environment) => {
+      return createPostgresStorage(url, { heartbeatMs: HEARTBEAT_MS, ...options }, environment);
     },
-    { timeoutMs: 30_000, what: "the storage to take a message again" },
-  );
-}
+  });
 
-/** Resolves at the next `missed` ring. */
-export function nextMissed(storage: StorageAdapter): Promise<void> {
-  return new Promise((resolve) => {
-    const stop = storage.doorbell.listen(({ topic }) => {
-      if (topic !== "missed") return;
-      stop();
-      resolve();
-    });
+  async function tamper<R extends pg.QueryResultRow>(text: string): Promise<readonly R[]> {
+    const client = new pg.Client({ connectionString: backend.url() });
+    client.on("error", () => {});
+    await client.connect();
+    try {
+      return (await client.query<R>(text.replaceAll(/\bs\./g, `"${backend.prefix}".`))).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  return Object.assign(backend, {
+    product: "PostgreSQL",
+    tamper,
+    openSingle: (port: number) => backend.open({ maxConnections: 1 }, port),
+    async fill() {
+      await tamper(`
+        CREATE FUNCTION s.full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
+        CREATE TRIGGER full_disk BEFORE INSERT ON s.entry EXECUTE FUNCTION s.full_disk();
+        CREATE TRIGGER full_disk BEFORE INSERT ON s.record EXECUTE FUNCTION s.full_disk()`);
+      return () => tamper("DROP FUNCTION s.full_disk CASCADE");
+    },
+    async breakAppends() {
+      await tamper("ALTER TABLE s.entry ADD CONSTRAINT broken CHECK (sequence < 0)");
+      return /"broken"/;
+    },
+    async loseTail(head: number) {
+      await tamper(`DELETE FROM s.entry WHERE sequence > ${head}`);
+      await tamper(`DELETE FROM s.idempotency_key WHERE sequence > ${head}`);
+      const bytes = `SELECT max(end_bytes) FROM s.entry WHERE sequence <= ${head}`;
+      await tamper(`UPDATE s.log SET head = ${head}, end_bytes = (${bytes})`);
+    },
+    async setDurability(level: "STORED" | "SYNCED") {
+      const set = async (value: "on" | "off") => {
+        await tamper(`ALTER SYSTEM SET synchronous_commit = ${value}`);
+        await tamper("SELECT pg_reload_conf()");
+        const shown = "SHOW synchronous_commit";
+        await waitUntil(
+          async () => (await tamper<{ synchronous_commit: string }>(shown))[0]!.synchronous_commit === value,
+        );
+      };
+      backend.after(() => set("on"));
+      await set(level === "SYNCED" ? "on" : "off");
+    },
+    async dataFolder() {
+      return (await tamper<{ data_directory: string }>("SHOW data_directory"))[0]!.data_directory;
+    },
+    async markNewer() {
+      await tamper("INSERT INTO s.migration (version) VALUES (99)");
+    },
+    layout: () => tamper("SELECT version FROM s.migration ORDER BY version"),
+    async removeAll() {
+      await tamper(`DROP SCHEMA "${backend.prefix}" CASCADE`);
+    },
+    async changeBody(sequence: number) {
+      await tamper(`UPDATE s.entry SET body = body || 'x' WHERE sequence = ${sequence}`);
+    },
+    async remove(first: number, last: number) {
+      await tamper(`DELETE FROM s.entry WHERE sequence BETWEEN ${first} AND ${last}`);
+    },
   });
 }

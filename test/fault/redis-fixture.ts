@@ -1,104 +1,113 @@
-import { randomBytes } from "node:crypto";
 import { Redis } from "ioredis";
-import { afterAll, afterEach, beforeAll } from "vitest";
-import { BusError } from "../../src/core/errors.ts";
 import { createRedisStorage, type RedisStorageOptions } from "../../src/storage/redis/index.ts";
-import type { StorageAdapter, StorageEnvironment } from "../../src/storage/storage-adapter.ts";
-import { batch, record } from "../conformance/appending.ts";
-import { testEnvironment } from "../conformance/opened-storage.ts";
-import type { OwnServer, StartServer } from "../support/server-process.ts";
-import { openTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
-import { waitUntil } from "../support/wait.ts";
+import { NAME } from "../conformance/appending.ts";
+import type { StartServer } from "../support/server-process.ts";
+import { type Backend, type FaultyBackend, useBackend } from "./shared/backend.ts";
 
-const SHORT = { heartbeatMs: 200, timeoutMs: 1_000, connectTimeoutMs: 5_000 };
+const HEARTBEAT_MS = 200;
 
-/** A storage on real time, with patience short enough for tests. */
-export async function openRedis(
-  url: string,
-  options: RedisStorageOptions,
-  over: Partial<StorageEnvironment> = {},
-): Promise<StorageAdapter> {
-  const { environment } = testEnvironment();
-  return await createRedisStorage(url, { ...SHORT, ...options }, { ...environment, now: Date.now, ...over });
+export interface RedisBackend extends FaultyBackend, Backend<RedisStorageOptions> {
+  open: Backend<RedisStorageOptions>["open"];
+  openAt: Backend<RedisStorageOptions>["openAt"];
+  /** A client that acts behind the adapter's back. It is closed when the test is over. */
+  client(port?: number): Redis;
+  /** A key of the log that the test is about. */
+  key(name: "log" | "stream" | "keys:0" | "keys:1"): string;
 }
 
-/** A Redis of the test file's own that syncs each write, and a fresh prefix for each test; everything closed at the end. */
-export function useRedis(start: StartServer) {
-  let server: OwnServer;
-  let prefix = "";
-  const closing: (() => unknown)[] = [];
+/** A block as the stream has it: its id, and names and values in turn. */
+type Block = readonly [id: Buffer, fields: Buffer[]];
 
-  beforeAll(async () => {
-    server = await start();
-  });
-  afterAll(() => server?.discard());
-  afterEach(async () => {
-    for (const close of closing.splice(0).reverse()) await close();
-    prefix = "";
+export function useRedis(start: StartServer): RedisBackend {
+  const backend = useBackend<RedisStorageOptions>({
+    start,
+    open: (url, options, environment) => {
+      return createRedisStorage(url, { heartbeatMs: HEARTBEAT_MS, ...options }, environment);
+    },
   });
 
-  const url = (port = server.port) => `redis://127.0.0.1:${port}`;
-  const redis = {
-    get server() {
-      return server;
-    },
-    get prefix() {
-      prefix ||= `fault-${randomBytes(6).toString("hex")}`;
-      return prefix;
-    },
-    url,
-    /** Another node of the bus that this test is about. */
-    async open(
-      options: RedisStorageOptions = {},
-      port = server.port,
-      over: Partial<StorageEnvironment> = {},
-    ): Promise<StorageAdapter> {
-      const storage = await openRedis(url(port), { prefix: redis.prefix, ...options }, over);
-      closing.push(() => storage.close());
-      return storage;
-    },
-    async proxy(): Promise<TcpProxy> {
-      const proxy = await openTcpProxy({ targetPort: server.port });
-      closing.push(() => proxy.close());
-      return proxy;
-    },
-    /** A client that acts behind the adapter's back. */
-    client(port = server.port): Redis {
-      const client = new Redis(port, "127.0.0.1");
-      client.on("error", () => {});
-      closing.push(() => client.disconnect());
-      return client;
-    },
-    /** Runs when the test is over, last come first. */
-    after(close: () => unknown): void {
-      closing.push(close);
-    },
-  };
-  return redis;
-}
+  function client(port = backend.server.port): Redis {
+    const redis = new Redis(port, "127.0.0.1");
+    redis.on("error", () => {});
+    backend.after(() => redis.disconnect());
+    return redis;
+  }
+  const key: RedisBackend["key"] = (name) => `{${backend.prefix}:${NAME.key}}:${name}`;
 
-/** Appends one message until the storage takes it: from then on it works again. */
-export async function appendWhenBack(storage: StorageAdapter, id: string): Promise<void> {
-  await waitUntil(
-    async () => {
-      try {
-        return (await storage.log.append(batch([record({ id })]))).kind === "appended";
-      } catch (error) {
-        if (error instanceof BusError && error.reason === "STORAGE_UNAVAILABLE") return false;
-        throw error;
+  /** Of the blocks' last messages. Each of them was one append, so no block reaches over. */
+  async function removeBlocks(redis: Redis, isIt: (last: number) => boolean): Promise<void> {
+    for (const [id] of await redis.xrange(key("stream"), "-", "+")) {
+      if (isIt(Number.parseInt(id, 10))) await redis.xdel(key("stream"), id);
+    }
+  }
+
+  return Object.assign(backend, {
+    product: "Redis",
+    client,
+    key,
+    openSingle: (port: number) => backend.open({}, port), // it has but one for commands
+    async fill() {
+      const redis = client();
+      const makeRoom = () => redis.config("SET", "maxmemory", "0");
+      backend.after(makeRoom);
+      await redis.config("SET", "maxmemory", "1mb");
+      return makeRoom;
+    },
+    async breakAppends() {
+      await client().set(key("stream"), "of another type");
+      return /WRONGTYPE/;
+    },
+    async loseTail(head: number) {
+      const redis = client();
+      await removeBlocks(redis, (last) => last > head);
+      await redis.call("XSETID", key("stream"), `${head}-0`);
+      await redis.hset(key("log"), "head", String(head));
+      for (const keys of [key("keys:0"), key("keys:1")]) {
+        // Under a commit stands "first epoch time", under a key "digest index commit".
+        const texts = Object.entries(await redis.hgetall(keys)).map(([field, text]) => ({
+          field,
+          parts: text.split(" "),
+        }));
+        const isLost = ({ parts }: (typeof texts)[number]) => parts.length === 3 && Number(parts[0]) > head;
+        const commits = new Set(
+          texts.filter((each) => /^\d+$/.test(each.parts[2]!) && isLost(each)).map((it) => it.field),
+        );
+        const lost = texts.filter(({ field, parts }) => commits.has(field) || commits.has(parts[2]!));
+        if (lost.length > 0) await redis.hdel(keys, ...lost.map(({ field }) => field));
       }
     },
-    { timeoutMs: 30_000, what: "the storage to take a message again" },
-  );
-}
-
-/** Resolves at the next `missed` ring. */
-export function nextMissed(storage: StorageAdapter): Promise<void> {
-  return new Promise((resolve) => {
-    const stop = storage.doorbell.listen(({ topic }) => {
-      if (topic !== "missed") return;
-      stop();
-      resolve();
-    });
+    async setDurability(level: "STORED" | "SYNCED") {
+      const set = (value: "always" | "everysec") => client().config("SET", "appendfsync", value);
+      backend.after(() => set("always"));
+      await set(level === "SYNCED" ? "always" : "everysec");
+    },
+    async dataFolder() {
+      return ((await client().config("GET", "dir")) as string[])[1]!;
+    },
+    async markNewer() {
+      await client().set(`{${backend.prefix}}:layout`, "2");
+    },
+    layout: () => client().get(`{${backend.prefix}}:layout`),
+    async removeAll() {
+      const redis = client();
+      const keys = await redis.keys(`{${backend.prefix}*`);
+      await redis.del(...keys);
+    },
+    async changeBody(sequence: number) {
+      const redis = client();
+      const stream = key("stream");
+      const blocks = (await redis.xrangeBuffer(stream, "-", "+")) as unknown as readonly Block[];
+      await redis.del(stream);
+      for (const [id, fields] of blocks) {
+        for (const value of fields) {
+          const at = value.indexOf(`body of ${sequence}`);
+          if (at >= 0) value[at]! ^= 1;
+        }
+        await redis.call("XADD", stream, id.toString(), ...fields);
+      }
+    },
+    async remove(first: number, last: number) {
+      await removeBlocks(client(), (end) => end >= first && end <= last);
+    },
   });
 }

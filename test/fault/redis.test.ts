@@ -1,0 +1,16 @@
+import { describeWithOwnServer } from "../support/server-process.ts";
+import { useRedis } from "./redis-fixture.ts";
+import { describeDamage } from "./shared/damage.ts";
+import { describeLife } from "./shared/life.ts";
+import { describeNodes } from "./shared/nodes.ts";
+import { describeOpening } from "./shared/opening.ts";
+import { describeOutage } from "./shared/outage.ts";
+
+await describeWithOwnServer("redis", (start) => {
+  const redis = useRedis(start);
+  describeOpening("redis", redis);
+  describeOutage("redis", redis);
+  describeLife("redis", redis);
+  describeNodes("redis", redis);
+  describeDamage("redis", redis);
+});
