@@ -142,9 +142,11 @@ describe("README.md", () => {
     const full = [...README.matchAll(/`npx agentbus ([^`]+)`/g)].map(([, args]) => args!);
     const short = [...README.matchAll(/`(config [^`]+)`/g)].map(([, args]) => args!);
     assert.ok(full.length >= 3);
+    await using bus = await startBus();
     for (const args of new Set([...full, ...short])) {
       const words = [...args.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!);
-      const { code, stdout, stderr } = await runCli(words);
+      // Some ask a bus: one that listens somewhere else than where the README's does.
+      const { code, stdout, stderr } = await runCli(words, { url: bus.url });
       assert.equal(code, 0, `agentbus ${args}: ${stderr}`);
       assert.notEqual(stdout, "", args);
     }
