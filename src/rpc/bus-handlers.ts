@@ -77,7 +77,7 @@ export function createBusHandlers({
         finish,
         onRelief: () => relief.notify(),
       });
-      const forget = lines.add({ goAway: () => {}, fail: finish });
+      const forget = lines.add({ goAway: () => line.goAway(), fail: finish });
       const room = () => !line.saturated && answers.length < limits.streamInFlight;
       void readAll(requests, room, relief, (request) =>
         line.receive(Buffer.from(toBinary(PublishStreamRequestSchema, request))),

@@ -17,7 +17,7 @@ export class OpenLines {
   }
 
   goAway(graceMs: number): void {
-    for (const line of this.#lines) line.goAway(graceMs);
+    for (const line of [...this.#lines]) line.goAway(graceMs);
   }
 
   failAll(error: BusError): void {

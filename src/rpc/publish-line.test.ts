@@ -107,6 +107,33 @@ describe("a publish stream", () => {
     assert.deepEqual(told().slice(2), ["1 at 2", "2 at 1"]);
   });
 
+  it("answers what is with the store and ends, when the node leaves", async () => {
+    const { bus, line, send, told, finished, logged } = await openLine();
+    bus.hold(true);
+    send(1, "a");
+    line.goAway();
+    send(2, "b");
+    await bus.settle();
+    assert.deepEqual([told(), finished], [[], []]);
+    bus.held[0]!.go();
+    await bus.settle();
+    assert.deepEqual(told(), ["1 at 2"]);
+    assert.deepEqual(
+      finished.map((error) => error?.reason),
+      ["DRAINING"],
+    );
+    assert.equal((await logged()).length, 1);
+  });
+
+  it("ends an idle stream at once when the node leaves", async () => {
+    const { line, finished } = await openLine();
+    line.goAway();
+    assert.deepEqual(
+      finished.map((error) => error?.reason),
+      ["DRAINING"],
+    );
+  });
+
   it("goes on after a request that will never do", async () => {
     const { bus, send, told, finished } = await openLine();
     send(1, "a", { messages: [{ to: { agents: ["nobody"] } }] });

@@ -45,6 +45,7 @@ export class PublishLine {
   /** The request that must come again first. */
   #resendFrom: number | undefined;
   #ending = false;
+  #leaving = false;
   #finished = false;
 
   constructor(options: PublishLineOptions) {
@@ -62,7 +63,7 @@ export class PublishLine {
 
   /** One encoded PublishStreamRequest. */
   receive(payload: Buffer): void {
-    if (this.#finished) return;
+    if (this.#finished || this.#leaving) return;
     this.#waiting.push(payload);
     this.#run();
   }
@@ -70,6 +71,16 @@ export class PublishLine {
   /** The client sends no more. */
   end(): void {
     this.#ending = true;
+    this.#checkEnd();
+  }
+
+  /**
+   * The node is leaving: what is with the store is still answered, then the stream ends with DRAINING. What was not taken
+   * gets no answer, and the client sends it again elsewhere, in order.
+   */
+  goAway(): void {
+    this.#leaving = true;
+    this.#waiting.length = 0;
     this.#checkEnd();
   }
 
@@ -171,7 +182,9 @@ export class PublishLine {
   }
 
   #checkEnd(): void {
-    if (this.#ending && this.#answers.size === 0 && this.#waiting.length === 0) this.#finish(undefined);
+    if (this.#answers.size > 0 || this.#waiting.length > 0) return;
+    if (this.#leaving) this.#finish(new BusError("DRAINING", "this node is leaving; connect again"));
+    else if (this.#ending) this.#finish(undefined);
   }
 
   #finish(error: BusError | undefined): void {

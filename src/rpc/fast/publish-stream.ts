@@ -32,8 +32,7 @@ export const fastPublishStream: FastMethod = {
       },
       onRelief: readOn,
     });
-    // There is nothing to tell a publisher before the end: it resends what was not answered.
-    const forget = lines.add({ goAway: () => {}, fail: finish });
+    const forget = lines.add({ goAway: () => line.goAway(), fail: finish });
     call.start();
     return {
       onMessage(payload) {
