@@ -126,15 +126,24 @@ export class DirectoryReplica {
     });
   }
 
-  /** Removes a record, when `expectedVersion` is given only at that version. Answers whether it was removed. */
+  /**
+   * Removes a record, when `expectedVersion` is given only at that version. Answers whether it was removed. It always names
+   * a version: a delete that is done late, long after its caller gave up, must not take a record that was made since.
+   */
   remove(key: RecordKey, expectedVersion?: number): Promise<boolean> {
     return this.#lanes.run(laneOf(key), async () => {
-      const removed = await this.#answered(key, () => this.#options.directory.delete(key, expectedVersion));
-      if (removed) {
-        this.#apply(key, undefined);
-        this.#ring(key);
-      } else await this.#read(key);
-      return removed;
+      for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        const version = expectedVersion ?? (this.get(key) ?? (await this.#read(key)))?.version;
+        if (version === undefined) return false;
+        if (await this.#answered(key, () => this.#options.directory.delete(key, version))) {
+          this.#apply(key, undefined);
+          this.#ring(key);
+          return true;
+        }
+        await this.#read(key);
+        if (expectedVersion !== undefined) return false;
+      }
+      throw new BusError("CONCURRENT_UPDATE", `${key.kind} ${nameOf(key)} was changed by others ${MAX_ATTEMPTS} times`);
     });
   }
 

@@ -16,8 +16,10 @@ export type Start =
   | { readonly kind: "last"; readonly count: number }
   | { readonly kind: "since"; readonly timeMs: number }
   | { readonly kind: "resume"; readonly positions: readonly string[] }
-  /** Behind where a member joined; a log that is not the one it joined (a ring of another node): like "new". */
-  | { readonly kind: "joined"; readonly behind: LogPlace };
+  /**
+   * Behind where a member joined, and never before where the stream was when it `left`: of a leave and a join a node may
+   * hear late, and has brought what came in between. A log that is not the one it joined (a ring of another node): like "new". */
+  | { readonly kind: "joined"; readonly behind: LogPlace; readonly left: LogPlace | undefined };
 
 /** The same in one channel. */
 export interface StartingPoint {
@@ -70,7 +72,7 @@ export class ReadingStarts {
       case "last":
         return at(state, await this.#beforeLast(view, state, start.count, reader));
       case "joined":
-        return afterJoin(state, start.behind);
+        return afterJoin(state, start.behind, start.left);
       case "resume":
         return await this.#resume(view, tail, state, resume?.get(view.name.key));
     }
@@ -117,10 +119,17 @@ export class ReadingStarts {
   }
 }
 
-function afterJoin(state: LogState, { epoch, sequence }: LogPlace): StartingPoint {
-  if (!state.links.some((link) => link.epoch === epoch)) return at(state, state.head);
-  const { after, gap } = placeReader(state, epoch, sequence);
-  return at(state, after, gap);
+function afterJoin(state: LogState, behind: LogPlace, left: LogPlace | undefined): StartingPoint {
+  const knows = ({ epoch }: LogPlace) => state.links.some((link) => link.epoch === epoch);
+  if (!knows(behind)) return at(state, state.head);
+  const joined = placeReader(state, behind.epoch, behind.sequence);
+  if (left === undefined || !knows(left)) return at(state, joined.after, joined.gap);
+  const stood = placeReader(state, left.epoch, left.sequence);
+  // What the stream has brought and the log has lost meanwhile is told all the same.
+  if (stood.gap?.cause === "NEW_EPOCH" || stood.after >= joined.after) {
+    return at(state, Math.max(stood.after, joined.after), stood.gap);
+  }
+  return at(state, joined.after, joined.gap);
 }
 
 /** Positions by "room:channel"; of several of one channel the last counts. Throws BAD_POSITION. */

@@ -6,6 +6,7 @@ import { type Facets, type LogEntry, maySee } from "../core/message.ts";
 import type { ChannelGap, Delivery, EndReason, MessageCodec } from "../core/message-codec.ts";
 import type { Counter } from "../core/meters.ts";
 import { formatPosition } from "../core/position.ts";
+import type { LogPlace } from "../core/room.ts";
 import type { ChannelTail, TailListener } from "./channel-tail.ts";
 import type { Hub, TailRead } from "./hub.ts";
 import type { ChannelView } from "./registry.ts";
@@ -124,6 +125,12 @@ export class Subscription {
       this.onReady();
     }
     if (after < tail.head) this.#wake(cursor);
+  }
+
+  /** Where the stream stands in a channel; undefined: it does not read it. */
+  placeIn(key: string): LogPlace | undefined {
+    const cursor = this.#cursors.get(key);
+    return cursor && { epoch: cursor.epoch, sequence: cursor.after };
   }
 
   /** Stops reading a channel. Answers how many are left. */

@@ -53,6 +53,8 @@ interface Open extends ExclusiveStream {
   readonly patterns: readonly ChannelPattern[];
   /** Positions that the client brought, of channels that were not placed yet: this node may learn of one later. */
   readonly resume: Map<string, Position> | undefined;
+  /** Where the stream stood in channels that the agent left. */
+  readonly left: Map<string, LogPlace>;
   /** Neither channels nor patterns: the inbox and what the agent joined. */
   readonly ofAgent: boolean;
   readonly stream: AgentStream | undefined;
@@ -133,6 +135,7 @@ export class Subscriptions {
       named: new Set(names.map((name) => name.key)),
       patterns,
       resume,
+      left: new Map(),
       ofAgent,
       stream: input.observe
         ? undefined
@@ -331,17 +334,28 @@ export class Subscriptions {
   }
 
   #memberJoined(agentId: string, view: ChannelView, behind: LogPlace | undefined): void {
-    const start: Start = behind === undefined ? { kind: "new" } : { kind: "joined", behind };
     for (const open of this.#open.values()) {
       if (!open.ofAgent || open.input.agentId !== agentId || open.subscription.has(view.name.key)) continue;
+      const left = open.left.get(view.name.key);
+      open.left.delete(view.name.key);
+      const start: Start = behind === undefined ? { kind: "new" } : { kind: "joined", behind, left };
       void this.#addLive(open, view, startIn(open, view.name.key, start));
     }
   }
 
   #memberLeft(agentId: string, view: ChannelView): void {
     for (const open of this.#open.values()) {
-      if (open.ofAgent && open.input.agentId === agentId) open.subscription.remove(view.name.key);
+      if (!open.ofAgent || open.input.agentId !== agentId) continue;
+      this.#keepPlace(open, view.name.key);
+      open.subscription.remove(view.name.key);
     }
+  }
+
+  #keepPlace({ subscription, left }: Open, key: string): void {
+    const place = subscription.placeIn(key);
+    if (place === undefined) return;
+    if (left.size >= this.#deps.options.limits.channelsPerSubscription) left.delete(left.keys().next().value!);
+    left.set(key, place);
   }
 
   /** A storage that is away does not end a stream that reads other channels: it gets this one when the storage is back. */

@@ -56,15 +56,16 @@ export function describeSharedLog(open: OpenStorage): void {
       const outcomes: AppendOutcome[] = [];
       const writing = Promise.all(
         range(1, 8).map(async (writer) => {
-          for (const _ of range(1, 25)) outcomes.push(await either(writer).append(batch(records(2))));
+          // Of different sizes: commits that end at the same sequence by chance would hide that both began at the same.
+          for (const _ of range(1, 25)) outcomes.push(await either(writer).append(batch(records(1 + (writer % 3)))));
         }),
       );
       const [readHere, readThere] = await Promise.all([follow(here, writing), follow(there, writing), writing]);
       const appended = outcomes.flatMap((outcome) => (outcome.kind === "appended" ? outcome.entries : assert.fail()));
       const sequences = sequencesOf(appended).sort((a, b) => a - b);
-      assert.deepEqual(sequences, range(1, 400));
+      assert.deepEqual(sequences, range(1, 425));
       assert.deepEqual(readHere, readThere);
-      assert.equal(new Set(readHere.map((entry) => entry.id)).size, 400);
+      assert.equal(new Set(readHere.map((entry) => entry.id)).size, 425);
     });
 
     it("keeps the order of what each hands over", async () => {
@@ -97,7 +98,9 @@ export function describeSharedLog(open: OpenStorage): void {
     it("stores a key once that both bring at the same time, and tells the other where it is", async () => {
       for (const round of range(1, 20)) {
         const same = record();
-        const entries = (await Promise.all(range(1, 8).map((n) => append(either(n), [same])))).flat();
+        // One on each node, or several, which share a commit: an adapter may take another way then.
+        const bringers = range(1, round % 2 === 0 ? 8 : 2);
+        const entries = (await Promise.all(bringers.map((n) => append(either(n), [same])))).flat();
         assert.equal(entries.filter((entry) => !entry.duplicate).length, 1, `round ${round}`);
         const { duplicate: _, ...first } = entries[0]!;
         for (const { duplicate: _, ...entry } of entries) assert.deepEqual(entry, first);

@@ -27,7 +27,7 @@ export function useMysql(start: StartServer): MysqlBackend {
       await connection.query(`CREATE DATABASE ${DATABASE}`);
       await connection.end();
     },
-    open: createMysqlStorage,
+    open: (url, options, environment) => createMysqlStorage(url, { ...options }, environment),
   });
 
   const connect = async (): Promise<Connection> => {
@@ -49,6 +49,7 @@ export function useMysql(start: StartServer): MysqlBackend {
 
   return Object.assign(backend, {
     product: "MySQL",
+    mergesRings: true,
     tamper,
     async session() {
       const connection = await connect();
@@ -56,6 +57,7 @@ export function useMysql(start: StartServer): MysqlBackend {
       return (text: string) => query(connection, text);
     },
     openSingle: (port: number) => backend.open({ poolSize: 1 }, port),
+    openNarrow: () => backend.open(),
     async fill() {
       const full = "FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021";
       await tamper(`CREATE TRIGGER full_of_blocks BEFORE INSERT ON t_block ${full}`);

@@ -34,8 +34,10 @@ export function usePostgres(start: StartServer): PostgresBackend {
 
   return Object.assign(backend, {
     product: "PostgreSQL",
+    mergesRings: true,
     tamper,
     openSingle: (port: number) => backend.open({ maxConnections: 1 }, port),
+    openNarrow: () => backend.open(),
     async fill() {
       await tamper(`
         CREATE FUNCTION s.full_disk() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -37,7 +37,7 @@ await describeWithOwnServer("postgres", (start) => {
       const url = new URL(postgres.url());
       url.hostname = host;
       url.search = parameters;
-      return createPostgresStorage(url.href, { prefix: postgres.schema }, testEnvironment().environment);
+      return createPostgresStorage(url.href, { prefix: postgres.prefix }, testEnvironment().environment);
     };
     const isPlain = (pattern: RegExp) => (error: unknown) =>
       error instanceof Error && !(error instanceof BusError) && pattern.test(error.message);
@@ -47,7 +47,7 @@ await describeWithOwnServer("postgres", (start) => {
       await storage.log.create(NAME, INCARNATION, 1);
       await append(storage.log, records(1));
       const text = `SELECT bool_and(ssl) AS ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
-                   WHERE application_name LIKE 'agentbus/${postgres.schema}%'`;
+                   WHERE application_name LIKE 'agentbus/${postgres.prefix}%'`;
       assert.equal((await postgres.tamper<{ ssl: boolean }>(text))[0]!.ssl, true);
       await storage.close();
     });

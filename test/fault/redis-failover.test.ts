@@ -5,8 +5,9 @@ import type { StorageAdapter } from "../../src/storage/storage-adapter.ts";
 import { append, INCARNATION, NAME, readAll, records } from "../conformance/appending.ts";
 import { describeWithOwnServer } from "../support/server-process.ts";
 import { waitUntil, within } from "../support/wait.ts";
-import { appendWhenBack, nextMissed, openRedis } from "./redis-fixture.ts";
+import { openRedis } from "./redis-fixture.ts";
 import { startCluster, startRedis, startSentinel } from "./redis-process.ts";
+import { appendWhenBack, nextMissed } from "./shared/recovery.ts";
 
 await describeWithOwnServer("redis", () => {
   describe("redis: fail-overs", { timeout: 120_000 }, () => {
@@ -16,7 +17,7 @@ await describeWithOwnServer("redis", () => {
     });
 
     async function open(url: string): Promise<StorageAdapter> {
-      const storage = await openRedis(url, {});
+      const storage = await openRedis(url);
       closing.push(() => storage.close());
       return storage;
     }

@@ -1,8 +1,9 @@
 import { Redis } from "ioredis";
 import { createRedisStorage, type RedisStorageOptions } from "../../src/storage/redis/index.ts";
+import type { StorageAdapter } from "../../src/storage/storage-adapter.ts";
 import { NAME } from "../conformance/appending.ts";
 import type { StartServer } from "../support/server-process.ts";
-import { type Backend, type FaultyBackend, useBackend } from "./shared/backend.ts";
+import { type Backend, type FaultyBackend, realTime, TIMEOUT_MS, useBackend } from "./shared/backend.ts";
 
 const HEARTBEAT_MS = 200;
 
@@ -13,10 +14,17 @@ export interface RedisBackend extends FaultyBackend, Backend<RedisStorageOptions
   client(port?: number): Redis;
   /** A key of the log that the test is about. */
   key(name: "log" | "stream" | "keys:0" | "keys:1"): string;
+  /** Changes the stored block that ends with this sequence. */
+  editBlock(last: number, edit: (header: Buffer, body: Buffer) => void): Promise<void>;
 }
 
 /** A block as the stream has it: its id, and names and values in turn. */
 type Block = readonly [id: Buffer, fields: Buffer[]];
+
+/** Any Redis, not the test file's own. Whoever opens it closes it. */
+export function openRedis(url: string, options: RedisStorageOptions = {}): Promise<StorageAdapter> {
+  return createRedisStorage(url, { heartbeatMs: HEARTBEAT_MS, timeoutMs: TIMEOUT_MS, ...options }, realTime());
+}
 
 export function useRedis(start: StartServer): RedisBackend {
   const backend = useBackend<RedisStorageOptions>({
@@ -41,11 +49,24 @@ export function useRedis(start: StartServer): RedisBackend {
     }
   }
 
+  /** Streams take nothing in their middle, so it is stored anew. */
+  async function editBlock(last: number, edit: (header: Buffer, body: Buffer) => void): Promise<void> {
+    const redis = client();
+    const blocks = (await redis.xrangeBuffer(key("stream"), "-", "+")) as unknown as readonly Block[];
+    await redis.del(key("stream"));
+    for (const [id, fields] of blocks) {
+      if (Number.parseInt(id.toString(), 10) === last) edit(fields[1]!, fields[3]!);
+      await redis.call("XADD", key("stream"), id.toString(), ...fields);
+    }
+  }
+
   return Object.assign(backend, {
     product: "Redis",
+    mergesRings: false,
     client,
     key,
     openSingle: (port: number) => backend.open({}, port), // it has but one for commands
+    openNarrow: () => backend.open({ maxRelayBytes: 2 ** 20 }),
     async fill() {
       const redis = client();
       const makeRoom = () => redis.config("SET", "maxmemory", "0");
@@ -93,17 +114,13 @@ export function useRedis(start: StartServer): RedisBackend {
       const keys = await redis.keys(`{${backend.prefix}*`);
       await redis.del(...keys);
     },
+    editBlock,
     async changeBody(sequence: number) {
-      const redis = client();
-      const stream = key("stream");
-      const blocks = (await redis.xrangeBuffer(stream, "-", "+")) as unknown as readonly Block[];
-      await redis.del(stream);
-      for (const [id, fields] of blocks) {
-        for (const value of fields) {
-          const at = value.indexOf(`body of ${sequence}`);
-          if (at >= 0) value[at]! ^= 1;
-        }
-        await redis.call("XADD", stream, id.toString(), ...fields);
+      for (const [id] of await client().xrange(key("stream"), "-", "+")) {
+        await editBlock(Number.parseInt(id, 10), (_header, body) => {
+          const at = body.indexOf(`body of ${sequence}`);
+          if (at >= 0) body[at]! ^= 1;
+        });
       }
     },
     async remove(first: number, last: number) {

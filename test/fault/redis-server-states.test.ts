@@ -1,17 +1,12 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { describe, it } from "vitest";
 import type { StorageLogger } from "../../src/storage/storage-adapter.ts";
 import { append, batch, INCARNATION, isBusError, NAME, readAll, record, records } from "../conformance/appending.ts";
-import { waitUntil, within } from "../support/wait.ts";
+import { describeWithOwnServer } from "../support/server-process.ts";
 import { openRedis, useRedis } from "./redis-fixture.ts";
 import { startRedis } from "./redis-process.ts";
-
-const unavailable = isBusError("STORAGE_UNAVAILABLE");
-
-import { describeWithOwnServer } from "../support/server-process.ts";
+import { eventually, isInTrouble, unavailable } from "./shared/recovery.ts";
 
 async function failureOf(opening: Promise<unknown>): Promise<Error> {
   try {
@@ -38,12 +33,12 @@ await describeWithOwnServer("redis", (start) => {
       const client = redis.client();
       redis.after(() => client.config("SET", "appendfsync", "always"));
       await client.config("SET", "appendfsync", "everysec");
-      await waitUntil(() => storage.capabilities.durability === "STORED");
+      await eventually(() => storage.capabilities.durability === "STORED", "STORED");
       await client.config("SET", "appendfsync", "always", "no-appendfsync-on-rewrite", "yes");
       const second = await redis.open();
       assert.equal(second.capabilities.durability, "STORED");
       await client.config("SET", "no-appendfsync-on-rewrite", "no");
-      await waitUntil(() => storage.capabilities.durability === "SYNCED");
+      await eventually(() => storage.capabilities.durability === "SYNCED", "SYNCED");
     });
 
     it("says once when the server keeps nothing over its restart", async () => {
@@ -85,14 +80,18 @@ await describeWithOwnServer("redis", (start) => {
       await server.client.config("SET", "save", "3600 1000000");
       rmSync(folder, { recursive: true });
       await server.client.bgsave();
-      await waitUntil(async () => (await server.client.info("persistence")).includes("rdb_last_bgsave_status:err"));
+      const persistence = async () => await server.client.info("persistence");
+      await eventually(
+        async () => (await persistence()).includes("rdb_last_bgsave_status:err"),
+        "the snapshot to fail",
+      );
       await assert.rejects(
         async () => storage.log.append(batch(records(1))),
         (error: Error) => {
           return unavailable(error) && /cannot write to its disk/.test(error.message);
         },
       );
-      await waitUntil(() => storage.problem()?.includes("snapshot"));
+      await eventually(() => storage.problem()?.includes("snapshot"), "the storage to say why");
       await server.client.config("SET", "save", "");
       await append(storage.log, records(1));
     });
@@ -102,9 +101,10 @@ await describeWithOwnServer("redis", (start) => {
       const storage = await redis.open({}, server.port);
       await storage.log.create(NAME, INCARNATION, 1);
       await server.client.replicaof("127.0.0.1", redis.server.port);
-      await waitUntil(async () => (await server.client.info("replication")).includes("master_link_status:up"));
+      const replication = async () => await server.client.info("replication");
+      await eventually(async () => (await replication()).includes("master_link_status:up"), "the replica to follow");
       await assert.rejects(async () => storage.log.append(batch(records(1))), unavailable);
-      await waitUntil(() => storage.problem() !== undefined);
+      await isInTrouble(storage);
       await assert.rejects(redis.open({}, server.port), unavailable);
     });
 
@@ -116,43 +116,19 @@ await describeWithOwnServer("redis", (start) => {
       await server.client.config("SET", "maxmemory-policy", "noeviction");
       const storage = await redis.open({}, server.port);
       await server.client.config("SET", "maxmemory-policy", "volatile-lru");
-      await waitUntil(() => storage.problem()?.includes("noeviction"));
-    });
-
-    it("keys of a newer program are left alone", async () => {
-      const client = redis.client();
-      await client.set(`{${redis.prefix}}:layout`, "2");
-      const error = await failureOf(redis.open());
-      assert.equal(unavailable(error), false);
-      assert.match(error.message, /newer agentbus/);
-      assert.equal(await client.get(`{${redis.prefix}}:layout`), "2");
-    });
-
-    it("two nodes that start at the same time agree", async () => {
-      const nodes = await Promise.all(Array.from({ length: 4 }, () => redis.open()));
-      assert.equal(await redis.client().get(`{${redis.prefix}}:layout`), "1");
-      for (const node of nodes) assert.equal(node.problem(), undefined);
+      await eventually(() => storage.problem()?.includes("noeviction"), "the storage to say why");
     });
 
     it("a wrong password is told without the password, and waiting is no use", async () => {
       const server = await own();
       await server.client.call("ACL", "SETUSER", "bus", "on", ">right", "~*", "&*", "+@all");
-      const open = (user: string) => openRedis(`redis://${user}@127.0.0.1:${server.port}`, {});
+      const open = (user: string) => openRedis(`redis://${user}@127.0.0.1:${server.port}`);
       const error = await failureOf(open("bus:s3cret"));
       assert.equal(unavailable(error), false);
       assert.match(error.message, /user and password/);
       assert.doesNotMatch(`${error.stack} ${JSON.stringify(error)}`, /s3cret/);
       const storage = await open("bus:right");
       await storage.close();
-    });
-
-    it("a server that is not there, or that does not speak, is unavailable in time", async () => {
-      const silent = createServer().listen(0, "127.0.0.1");
-      redis.after(() => silent.close());
-      await once(silent, "listening");
-      const { port } = silent.address() as { port: number };
-      await assert.rejects(within(redis.open({ connectTimeoutMs: 300 }, port)), unavailable);
-      await assert.rejects(within(redis.open({}, 1)), unavailable);
     });
   });
 });

@@ -74,7 +74,7 @@ export class ConnectionPool {
 
   /** Undefined: the server can be reached. */
   get problem(): string | undefined {
-    return this.#away?.message;
+    return this.isClosed ? "the storage is closed" : this.#away?.message;
   }
 
   get isClosed(): boolean {

@@ -47,9 +47,24 @@ export function toBusError(error: unknown, doing: string): BusError {
   const state = sqlState(error);
   const text = error instanceof Error ? describe(error) : String(error);
   const message = `PostgreSQL, ${doing}: ${text}${state === undefined ? "" : ` (${state})`}`;
-  if (state !== undefined && FULL.has(state)) return new BusError("STORAGE_FULL", message, { cause: error });
-  if (state !== undefined && DAMAGED.has(state)) return new BusError("DATA_DAMAGED", message, { cause: error });
-  return new BusError("STORAGE_UNAVAILABLE", message, { cause: error });
+  const details = { cause: withoutData(error) };
+  if (state !== undefined && FULL.has(state)) return new BusError("STORAGE_FULL", message, details);
+  if (state !== undefined && DAMAGED.has(state)) return new BusError("DATA_DAMAGED", message, details);
+  return new BusError("STORAGE_UNAVAILABLE", message, details);
+}
+
+/** The server quotes the row that it refuses, with a message of the bus in it: that must not reach a log. */
+function withoutData(error: unknown): unknown {
+  if (!(error instanceof pg.DatabaseError)) return error;
+  const { message, length, name, code, severity, schema, table, column, constraint } = error;
+  return Object.assign(new pg.DatabaseError(message, length, name), {
+    code,
+    severity,
+    schema,
+    table,
+    column,
+    constraint,
+  });
 }
 
 /** Node puts the causes of a failed connect to several addresses into an AggregateError without a message. */

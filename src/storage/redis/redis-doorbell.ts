@@ -31,7 +31,7 @@ export class RedisDoorbell implements Doorbell {
     return this.#listeners.listen(listener);
   }
 
-  /** The connection for publishing is up again. */
+  /** The connection for publishing is up again, or has room again. */
   publisherIsBack(): void {
     if (this.#hasDropped) this.#hasDropped = !this.#publisher.publish(this.#channel, MISSED);
   }

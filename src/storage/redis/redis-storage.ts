@@ -59,8 +59,9 @@ export class RedisStorage implements StorageAdapter {
     const { log } = environment;
     const main = new RedisConnection(address, options, environment);
     const side = { main, options, environment };
-    const publishing = new SideConnection({ ...side, onBack: () => this.doorbell.publisherIsBack() });
-    const publisher = new Publisher(publishing, options.maxRelayBytes);
+    const onBack = () => this.doorbell.publisherIsBack();
+    const publishing = new SideConnection({ ...side, onBack });
+    const publisher = new Publisher(publishing, options.maxRelayBytes, onBack);
     this.#address = address;
     this.#environment = environment;
     this.#keys = new RedisKeys(options.prefix);

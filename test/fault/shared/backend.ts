@@ -36,8 +36,12 @@ export interface Backend<Options extends Patience = Patience> {
 export interface FaultyBackend extends Backend {
   /** What problems call the server. */
   readonly product: string;
+  /** Rings of one log that wait to be sent together go as one. */
+  readonly mergesRings: boolean;
   /** A node that sends one command after the other over a single connection. */
   openSingle(port: number): Promise<StorageAdapter>;
+  /** A node that lets no more than a megabyte of rings wait. */
+  openNarrow(): Promise<StorageAdapter>;
   /** From now on the server has no room for messages and records, until the answered function is called. */
   fill(): Promise<() => Promise<unknown>>;
   /** From now on the server cannot store a message, by somebody's mistake. Answers what an error of it names. */
@@ -77,6 +81,11 @@ export interface BackendSetup<Options> {
   readonly open: (url: string, options: Options, environment: StorageEnvironment) => Promise<StorageAdapter>;
 }
 
+/** What storages are opened with here: the machine's time, because servers and links have no other. */
+export function realTime(over: Partial<StorageEnvironment> = {}): StorageEnvironment {
+  return { ...testEnvironment().environment, now: Date.now, ...over };
+}
+
 /** Starts the server before the tests, and after each one closes everything and sees to it that the server is well. */
 export function useBackend<Options extends Patience>(setup: BackendSetup<Options>): Backend<Options> {
   let server: OwnServer;
@@ -111,17 +120,8 @@ export function useBackend<Options extends Patience>(setup: BackendSetup<Options
     },
     open: (options, port, over) => backend.openAt(backend.url(port), options, over),
     async openAt(url, options, over) {
-      const { environment } = testEnvironment();
       const short = { prefix: backend.prefix, timeoutMs: TIMEOUT_MS, connectTimeoutMs: TIMEOUT_MS };
-      const storage = await setup.open(
-        url,
-        { ...short, ...(options as Options) },
-        {
-          ...environment,
-          now: Date.now,
-          ...over,
-        },
-      );
+      const storage = await setup.open(url, { ...short, ...(options as Options) }, realTime(over));
       undoing.push(() => storage.close());
       return storage;
     },

@@ -53,7 +53,7 @@ export function describeNodes(adapter: string, backend: FaultyBackend): void {
       assert.deepEqual(heard, [expected, expected]);
     });
 
-    it("many rings are merged, and none is lost", async () => {
+    it("of many rings at once none is lost", async () => {
       const heard = rings(two);
       const names = range(1, 1_000).map((n) => channelName("science", `channel-${n}-${"x".repeat(100)}`));
       for (let head = 1; head <= 5; head++) {
@@ -64,12 +64,14 @@ export function describeNodes(adapter: string, backend: FaultyBackend): void {
         () => newest().size === names.length && [...newest().values()].every((head) => head === 5),
         "the newest ring of every log",
       );
-      assert.ok(heard.length < 2 * names.length, `${heard.length} rings were heard`);
+      const most = names.length * (backend.mergesRings ? 2 : 5);
+      assert.ok(heard.length <= most, `${heard.length} rings were heard`);
     });
 
     it("beyond its buffer it says that rings are missing, and not which", async () => {
+      const narrow = await backend.openNarrow();
       const missed = nextMissed(two);
-      for (let n = 0; n < 30_000; n++) one.doorbell.ring(recordRing(`${n}`));
+      for (let n = 0; n < 30_000; n++) narrow.doorbell.ring(recordRing(`${n}-${"x".repeat(100)}`));
       await inTime(missed, "rings to be called missing");
     });
 
