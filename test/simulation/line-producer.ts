@@ -76,7 +76,14 @@ function publishOver(
         const answered = sent.get(answer.requestId);
         if (answered === undefined) return reject(new Error(`request ${answer.requestId} is not under way`));
         const failure = failureOf(answer);
-        if (failure !== undefined) return done(failure, answer.requestId);
+        if (failure !== undefined) {
+          if (failure.retry !== "SAME") {
+            // Nothing behind it waits for such a one, so it has no place in the line any more: it is given up.
+            answered.attempt.failed(failure);
+            sent.delete(answer.requestId);
+          }
+          return done(failure, answer.requestId);
+        }
         sent.delete(answer.requestId);
         if (answer.result.case === "published") {
           const { results } = answer.result.value;

@@ -95,7 +95,7 @@ export async function settle(
 function isAtEnd(world: World, reader: Reader, key: string): boolean {
   const place = reader.places.get(key);
   const log = world.backend.log(key)!;
-  return place !== undefined && place.sequence === log.head && place.epoch === log.entries.at(-1)?.epoch;
+  return place !== undefined && place.sequence === log.head && place.epoch === (log.entries.at(-1)?.epoch ?? log.epoch);
 }
 
 function where(reader: Reader, key: string): string {
@@ -105,8 +105,7 @@ function where(reader: Reader, key: string): string {
 
 function endOf(world: World, key: string): string {
   const log = world.backend.log(key)!;
-  const { epoch } = log.entries.at(-1)!;
-  return showPlace({ channel: key, epoch, sequence: log.head });
+  return showPlace({ channel: key, epoch: log.entries.at(-1)?.epoch ?? log.epoch, sequence: log.head });
 }
 
 /** Every node and every watcher must know who has a stream open, and who has none. */
