@@ -22,9 +22,7 @@ export interface RedisProcess {
 }
 
 export async function startRedis(...settings: readonly string[]): Promise<RedisProcess> {
-  return await start(await freePort(), (port) => [
-    ...["--port", String(port), "--bind", "127.0.0.1", "--save", "", ...settings],
-  ]);
+  return await start((port) => ["--port", String(port), "--bind", "127.0.0.1", "--save", "", ...settings]);
 }
 
 /** A sentinel that decides alone, and soon, about the master at a port. */
@@ -34,7 +32,7 @@ export async function startSentinel(master: string, masterPort: number): Promise
     `sentinel down-after-milliseconds ${master} 500`,
     `sentinel failover-timeout ${master} 3000`,
   ];
-  return await start(await freePort(), (port, folder) => {
+  return await start((port, folder) => {
     const file = join(folder, "sentinel.conf");
     writeFileSync(file, [`port ${port}`, "bind 127.0.0.1", `dir ${folder}`, ...lines, ""].join("\n"));
     return [file, "--sentinel"];
@@ -63,7 +61,6 @@ export async function startCluster(): Promise<readonly RedisProcess[]> {
 export async function startTlsRedis(certificate: string, key: string): Promise<RedisProcess> {
   const files = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", certificate];
   return await start(
-    await freePort(),
     (port) => ["--port", "0", "--tls-port", String(port), "--save", "", "--tls-auth-clients", "no", ...files],
     { tls: { rejectUnauthorized: false } },
   );
@@ -74,31 +71,46 @@ function redisProgram(): string {
   return findPrograms(redis)![0]!;
 }
 
+/** Somebody may take the port, or the one of the cluster above it, in front of the server, which then ends at once. */
+const MAX_TRIES = 5;
+
 async function start(
-  port: number,
   settings: (port: number, folder: string) => readonly string[],
   options: RedisOptions = {},
 ): Promise<RedisProcess> {
+  for (let tries = 1; ; tries++) {
+    const server = launch(await freePort(), settings, options);
+    const hasEnded = await Promise.race([server.client.ping().then(() => false), server.ended.then(() => true)]);
+    if (!hasEnded) return server;
+    await server.stop();
+    if (tries === MAX_TRIES) throw new Error("redis-server ends as soon as it is started");
+  }
+}
+
+function launch(
+  port: number,
+  settings: (port: number, folder: string) => readonly string[],
+  options: RedisOptions,
+): RedisProcess & { readonly ended: Promise<unknown> } {
   const folder = mkdtempSync(join(tmpdir(), "agentbus-redis-"));
   const child: ChildProcess = spawn(redisProgram(), [...settings(port, folder)], { cwd: folder, stdio: "ignore" });
+  const ended = once(child, "exit");
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
   const patient: RedisOptions = { ...options, retryStrategy: () => 25, maxRetriesPerRequest: null };
   const client = new Redis(port, "127.0.0.1", patient as RedisOptions & { readonly replyMapping: "legacy" });
   client.on("error", () => {});
-  await client.ping();
   return {
     port,
     client,
+    ended,
     freeze: () => void child.kill("SIGSTOP"),
     thaw: () => void child.kill("SIGCONT"),
     async stop() {
       client.disconnect();
       process.off("exit", kill);
-      if (child.exitCode === null && child.signalCode === null) {
-        kill();
-        await once(child, "exit");
-      }
+      kill();
+      await ended;
       rmSync(folder, { recursive: true, force: true });
     },
   };

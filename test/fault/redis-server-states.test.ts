@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { describe, it } from "vitest";
+import { parseRedisAddress } from "../../src/storage/redis/redis-address.ts";
+import { RedisConnection } from "../../src/storage/redis/redis-connection.ts";
+import { resolveRedisOptions } from "../../src/storage/redis/redis-options.ts";
 import type { StorageLogger } from "../../src/storage/storage-adapter.ts";
 import { append, batch, INCARNATION, isBusError, NAME, readAll, record, records } from "../conformance/appending.ts";
 import { describeWithOwnServer } from "../support/server-process.ts";
 import { openRedis, useRedis } from "./redis-fixture.ts";
 import { startRedis } from "./redis-process.ts";
+import { realTime, TIMEOUT_MS } from "./shared/backend.ts";
 import { eventually, isInTrouble, unavailable } from "./shared/recovery.ts";
 
 async function failureOf(opening: Promise<unknown>): Promise<Error> {
@@ -117,6 +122,20 @@ await describeWithOwnServer("redis", (start) => {
       const storage = await redis.open({}, server.port);
       await server.client.config("SET", "maxmemory-policy", "volatile-lru");
       await eventually(() => storage.problem()?.includes("noeviction"), "the storage to say why");
+    });
+
+    it("a driver that gave up is told to connect again", async () => {
+      // It does so when sentinels tell of a fail-over while it connects; disconnect() leaves it the same way.
+      const options = resolveRedisOptions({ prefix: redis.prefix, timeoutMs: TIMEOUT_MS });
+      const connection = new RedisConnection(parseRedisAddress(redis.url()), options, realTime());
+      redis.after(() => connection.close());
+      await connection.open();
+      for (let time = 1; time <= 2; time++) {
+        const ended = once(connection.client, "end");
+        connection.client.disconnect();
+        await ended;
+        await eventually(() => connection.problem() === undefined, "the connection to be back");
+      }
     });
 
     it("a wrong password is told without the password, and waiting is no use", async () => {

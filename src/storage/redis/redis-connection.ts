@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import { Cluster, type Redis } from "ioredis";
 import { BusError } from "../../core/errors.ts";
 import type { StorageEnvironment } from "../storage-adapter.ts";
@@ -33,6 +34,8 @@ export class RedisConnection {
   #clockOffsetMs = 0;
   #heartbeat: NodeJS.Timeout | undefined;
   #beats = 0;
+  /** How often the driver gave up since it was last connected. */
+  #ends = 0;
 
   constructor(address: RedisAddress, options: ResolvedRedisOptions, environment: StorageEnvironment) {
     this.address = address;
@@ -45,6 +48,8 @@ export class RedisConnection {
     this.client.on("+node", (node: Redis) => void untilReady(node, options.timeoutMs).catch(() => {}));
     this.client.on("close", () => this.#lost());
     this.client.on("ready", () => void this.#connected());
+    // Sentinels that tell of a fail-over while the driver connects make it give up for good.
+    this.client.on("end", () => void this.#connectAgain());
   }
 
   /** Connects and looks at the server. Throws STORAGE_UNAVAILABLE, or an Error that says what is wrong with the server. */
@@ -153,8 +158,16 @@ export class RedisConnection {
       this.#environment.log.warn({ reason: this.#lastError?.message }, "Redis is away; connecting again");
   }
 
+  async #connectAgain(): Promise<void> {
+    if (!this.#isOpen) return;
+    await delay(backoffMs(++this.#ends), undefined, { ref: false });
+    if (!this.#isOpen || this.client.status !== "end") return;
+    await this.client.connect().catch(() => {}); // it tries again by itself, or ends again
+  }
+
   async #connected(): Promise<void> {
     this.#lastError = undefined;
+    this.#ends = 0;
     if (!this.#isOpen) return;
     this.#environment.log.info({}, "Redis is back");
     await this.#look();

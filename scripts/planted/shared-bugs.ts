@@ -1,0 +1,132 @@
+import type { PlantedBug } from "./planted-bug.ts";
+import { simulated } from "./simulated.ts";
+
+const VIRTUAL_LOG = "test/simulation/virtual-log.ts";
+
+/** Bugs that show where several nodes share a storage. */
+export const SHARED_BUGS: readonly PlantedBug[] = [
+  {
+    name: "epoch kept after a rollback",
+    harm: "a storage that lost its end issues the same positions again: readers miss the messages that took their place",
+    patches: [
+      {
+        file: VIRTUAL_LOG,
+        find: "    if (life === this.#world.life()) return { links };\n",
+        replace: "    if (life >= 0) return { links };\n",
+      },
+    ],
+    caughtBy: [simulated("fail-overs")],
+  },
+  {
+    name: "no dedup over nodes",
+    harm: "a publish that is repeated over another node is stored twice",
+    patches: [
+      {
+        file: "test/simulation/virtual-storage.ts",
+        find: "    return this.#call(() => batches.map((batch) => backend.append(batch)));\n",
+        replace: `    const own = (key: string) => key && this.#options.party.name + key;
+    return this.#call(() =>
+      batches.map((batch) => {
+        const records = batch.records.map((record) => ({ ...record, idempotencyKey: own(record.idempotencyKey) }));
+        return backend.append({ ...batch, records });
+      }),
+    );
+`,
+      },
+    ],
+    caughtBy: [simulated("lost-answers")],
+  },
+  {
+    name: "stale routing on another node",
+    harm: "a node that has not heard of a change goes on routing by the old configuration behind the answered position",
+    patches: [
+      {
+        file: VIRTUAL_LOG,
+        find: '    if (batch.version < this.#head.version) return { kind: "stale", version: this.#head.version };\n',
+        replace: "",
+      },
+    ],
+    caughtBy: [simulated("pauses")],
+  },
+  {
+    name: "doorbell-only delivery",
+    harm: "a message whose ring was lost is read when the next one comes, or never",
+    patches: [
+      {
+        file: "src/bus/end-poll.ts",
+        find: "    this.#stop = options.clock.every(POLL_MS, () => void this.#poll(false));\n",
+        replace: "    this.#stop = () => {};\n",
+      },
+    ],
+    caughtBy: [simulated("rings")],
+  },
+  {
+    name: "lost notifications not told",
+    harm: "after an outage a node knows old rooms, members and agents until its rare look at everything",
+    patches: [
+      {
+        file: "test/simulation/virtual-storage.ts",
+        find: '      for (const listener of [...this.#rings]) listener({ topic: "missed" });\n',
+        replace: "",
+      },
+    ],
+    caughtBy: [simulated("outages")],
+  },
+  {
+    name: "nothing to do, said a node that is behind",
+    harm: "a change is answered OK and not made, because the node still knows what was there before another change",
+    patches: [
+      {
+        file: "src/bus/directory-replica.ts",
+        find: "          if (isFresh) return",
+        replace: "          if (isFresh || value === undefined) return",
+      },
+    ],
+    caughtBy: [
+      {
+        file: "src/bus/directory-replica.test.ts",
+        title: "believes that there is nothing to change only of what the storage has now",
+      },
+      {
+        file: "src/bus/members.test.ts",
+        title: "who left on another node and joins again on one that has not heard of it is a member",
+      },
+    ],
+  },
+  {
+    name: "position of an unknown channel forgotten",
+    harm: "a stream that resumes before its node has heard of a channel gets that channel's messages twice, or not",
+    patches: [
+      {
+        file: "src/bus/subscriptions.ts",
+        find: "  return resume?.has(key) ? input.start : otherwise;\n",
+        replace: "  return otherwise;\n",
+      },
+    ],
+    caughtBy: [
+      { file: "src/bus/several-nodes.test.ts", title: "S3-US3.1: is where its pattern goes on" },
+      {
+        file: "src/bus/several-nodes.test.ts",
+        title: "S3-US3.1: is where an agent goes on in what it joined on another node",
+      },
+    ],
+  },
+  {
+    name: "overtaken while it is routed again",
+    harm: "a producer's later message is stored before an earlier one that met a change of routing",
+    patches: [
+      {
+        file: "src/bus/publisher.ts",
+        find: "      if (this.#flights.isBehind(channel)) return this.#storeBehind(prepared);\n",
+        replace: "",
+      },
+    ],
+    caughtBy: [
+      { file: "src/bus/publisher.test.ts", title: "a batch that is routed again is not overtaken by a later one" },
+      {
+        file: "src/bus/publisher.test.ts",
+        title: "several that are routed again keep their order, and what came meanwhile goes behind them",
+      },
+    ],
+  },
+];
