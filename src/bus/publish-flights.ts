@@ -69,6 +69,11 @@ export class PublishFlights {
     for (const go of flight.behind) go(flight.failure);
   }
 
+  /** The batch is refused. When it is to be sent again, nothing behind it may be stored before it. */
+  fail(flight: Flight, error: unknown): void {
+    if (isBusError(error) && error.retry === "SAME") flight.failure ??= error;
+  }
+
   /** Routes a batch again, behind those of the same flight that are routed again already. */
   reroute<T>(flight: Flight, task: () => Promise<T>): Promise<T> {
     const before = flight.rerouting ?? Promise.resolve();
@@ -78,9 +83,7 @@ export class PublishFlights {
     });
     flight.rerouting = result.then(
       () => {},
-      (error: unknown) => {
-        if (isBusError(error) && error.retry === "SAME") flight.failure = error;
-      },
+      (error: unknown) => this.fail(flight, error),
     );
     return result;
   }

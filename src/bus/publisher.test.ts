@@ -334,6 +334,17 @@ describe("a channel that changes while a publish runs", () => {
     assert.deepEqual(await reader.take(), ["x1", "x2", "y"]);
   });
 
+  it("a batch that the log did not take, and that must be sent again, fails those that waited behind it", async () => {
+    const { bus, reader, inFlight } = await changing(2);
+    const later = bus.say("alice", EXPLORE, "y");
+    const settled = Promise.allSettled([...inFlight, later]);
+    for (const append of bus.held) append.fail(new BusError("STORAGE_UNAVAILABLE", "away"));
+    bus.hold(false);
+    for (const { status } of await settled) assert.equal(status, "rejected");
+    await bus.say("alice", EXPLORE, "x1", "x2", "y");
+    assert.deepEqual(await reader.take(), ["x1", "x2", "y"]);
+  });
+
   it("a batch that is refused for good when it is routed again fails nobody else", async () => {
     const { bus, reader, inFlight, conflicting } = await changing(1, true);
     const later = bus.say("alice", EXPLORE, "y");

@@ -267,6 +267,7 @@ export class Publisher {
       if (outcome.kind === "conflict") throw conflict(routed, outcome.index);
       return await this.#flights.reroute(flight, () => this.#storeAgain(prepared));
     } catch (error) {
+      this.#flights.fail(flight, error);
       throw this.#failed(prepared.sender, error);
     } finally {
       this.#pending--;

@@ -1,7 +1,7 @@
 /**
  * How the conformance test of a shared storage gets its real server. The whole file of an adapter looks like this:
  *
- *   const open = (url: string): OpenStorage => async () => { ... a fresh random prefix on the server at url ... };
+ *   const open = (server: string) => onServer(server, { node: ... opens the storage ..., remove: ... drops its data ... });
  *
  *   await describeWithServer("redis", (url) => {
  *     describeMessageLog("S1-4.1c redis", open(url));
@@ -16,9 +16,7 @@
  * files of a run at the same time, so `open` takes a new prefix each time and `dispose` drops what has that prefix. Without
  * a server the file shows one skipped test; with AGENTBUS_TEST_REQUIRE=1 it fails.
  *
- * `OpenedStorage.other` is a second adapter on the same prefix, with the same clock (`environment.storeClock`), opened at
- * the same time. `OpenedStorage.cutOff` comes from test/support/proxied-url.ts: open `storage` with the URL through the
- * proxy, `other` with the plain one, and close the proxy in `dispose`. Tests of faults start a server of their own with
- * test/support/server-process.ts.
+ * onServer (served-storage.ts) opens two nodes of a new bus, the first one through a proxy. Tests of faults start a server
+ * of their own with test/support/server-process.ts.
  */
 export { describeWithServer, testServerUrl } from "../support/test-servers.ts";
