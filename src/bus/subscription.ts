@@ -8,6 +8,7 @@ import type { Counter } from "../core/meters.ts";
 import { formatPosition } from "../core/position.ts";
 import type { LogPlace } from "../core/room.ts";
 import type { ChannelTail, TailListener } from "./channel-tail.ts";
+import { gapError } from "./gap-error.ts";
 import type { Hub, TailRead } from "./hub.ts";
 import type { ChannelView } from "./registry.ts";
 import { pageBehind } from "./store-page.ts";
@@ -447,9 +448,4 @@ export class Subscription {
     this.#frames.push(this.#deps.codec.frame(delivery));
     this.onReady();
   }
-}
-
-export function gapError({ name, first, last, cause }: ChannelGap): BusError {
-  const range = last === 0 ? `from ${first} on` : `${first} to ${last}`;
-  return new BusError("GAP", `${name.key}: messages ${range} cannot be replayed (${cause}) and on_gap is FAIL`);
 }

@@ -12,10 +12,11 @@ import type { LogPlace } from "../core/room.ts";
 import type { ChannelTail } from "./channel-tail.ts";
 import type { EpochRenewals } from "./epoch-renewals.ts";
 import type { ExclusiveNames, ExclusiveStream } from "./exclusive-names.ts";
+import { gapError } from "./gap-error.ts";
 import type { Hub } from "./hub.ts";
 import { byChannel, ReadingStarts, type Start, type StartingPoint } from "./reading-starts.ts";
 import type { AgentStream, Agents, ChannelView, Rooms } from "./registry.ts";
-import { gapError, Subscription } from "./subscription.ts";
+import { Subscription } from "./subscription.ts";
 
 export interface SubscribeInput {
   readonly agentId: string;
