@@ -113,7 +113,7 @@ describe("agentbus serve and config", () => {
   it("says what is wrong with a storage", async () => {
     const unknown = await runCli(["serve", "--port", "0", "--storage", "tape:drive"]);
     assert.equal(unknown.code, 1);
-    assert.match(unknown.stderr, /storage "tape:drive": give one of file:, memory:/);
+    assert.match(unknown.stderr, /storage "tape": give one of file:, mariadb:, memory:/);
     mkdirSync(join(folder, "taken"));
     writeFileSync(join(folder, "taken", "file"), "");
     const inFile = await runCli(["serve", "--port", "0", "--storage", `file:${folder}/taken/file`]);
