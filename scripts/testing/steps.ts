@@ -171,7 +171,7 @@ export const STEPS: readonly Step[] = [
     after: ["vitest", "pytest"],
     run: (signal) => commands([node("scripts/requirements.ts", "--check")], { signal }, "README.md"),
   },
-  // At the end and one after another: each keeps both cores busy, and its servers are its own.
+  // At the end, two at a time: each takes most of a core, and its servers are its own.
   chaos("file"),
   chaos("redis", "--nodes", "2"),
   chaos("postgres", "--nodes", "2"),
@@ -186,7 +186,6 @@ function chaos(backend: string, ...more: readonly string[]): Step {
     about: `a minute of faults under load on ${backend}; the checker judges what clients saw`,
     needs: ["sdk", "python"],
     after: ["vitest", "pytest"],
-    alone: true,
     async run(signal) {
       const kind = STORAGE_SERVERS[backend];
       if (kind !== undefined && findPrograms(SERVER_KINDS[kind]) === undefined) {
