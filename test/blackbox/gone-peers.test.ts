@@ -100,6 +100,7 @@ describe("S2-R.4: nothing outlives its call", () => {
       (clients, signal) => clients.rooms.watchRoom({ room: "lab" }, { signal }),
     ];
     let opened = 0;
+    let refused = 0;
     const worker = async () => {
       while (opened < OPENS) {
         const number = opened++;
@@ -111,7 +112,9 @@ describe("S2-R.4: nothing outlives its call", () => {
           const clients = connections[number % CONNECTIONS]!;
           for await (const _ of calls[number % calls.length]!(clients, left.signal)) left.abort();
         } catch (error) {
-          assert.ok(left.signal.aborted, String(error));
+          // The server has not got round to the ends of earlier ones: HTTP/2 says that this one was not begun. Once more.
+          if (String(error).includes("REFUSED_STREAM") && refused++ < OPENS) opened--;
+          else assert.ok(left.signal.aborted, String(error));
         }
       }
     };
