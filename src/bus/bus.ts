@@ -67,7 +67,10 @@ export async function createBus(deps: BusDependencies): Promise<Bus> {
     logs: {
       volatile: relay?.log ?? volatileStorage.log,
       ...(durable ? { durable: storage.log } : {}),
-      capabilities: storage.capabilities,
+      // Asked each time: a shared storage reads them again whenever it connects.
+      get capabilities() {
+        return storage.capabilities;
+      },
     },
     routing,
     clock,

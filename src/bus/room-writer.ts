@@ -10,7 +10,7 @@ import { mapBounded } from "./bounded.ts";
 import type { ChannelLogs } from "./channel-logs.ts";
 import type { ChannelViews } from "./channel-views.ts";
 import type { DirectoryReplica } from "./directory-replica.ts";
-import { type Logs, logFor } from "./durability.ts";
+import { checkDurability, type Logs, logFor } from "./durability.ts";
 import { laterIncarnation } from "./incarnation.ts";
 import { Lanes } from "./lanes.ts";
 import { channelKey, memberKey, roomKey } from "./record-keys.ts";
@@ -245,6 +245,7 @@ export class RoomWriter {
     const { name } = wanted;
     if (views.channel(name.key) === undefined) await this.#removeMembers(name.key); // left behind by a crash
     const durability = wanted.config.durability ?? views.defaultsOf(name.room).durability;
+    checkDurability(durability, logs);
     // A log is replaced by one of a later incarnation only, and another node's clock may have made the last one.
     const left = await logFor(durability, logs).state(name);
     const record: ChannelRecord = {

@@ -3,7 +3,7 @@ import { describe, it } from "vitest";
 import { createBackend, openNode, textRecord } from "../../test/support/registry-fixture.ts";
 import { isBusError, type Reason } from "../core/errors.ts";
 import { channelName, inboxOf } from "../core/names.ts";
-import type { RoutingConfig } from "../core/room.ts";
+import type { Durability, RoutingConfig } from "../core/room.ts";
 import type { ChannelView, NewChannel, NewRoom, RoomChange } from "./registry.ts";
 
 const explore = channelName("science", "explore");
@@ -128,6 +128,30 @@ describe("creating", () => {
       refused("INVALID_FIELD"),
     );
     assert.deepEqual({ ...rooms.counts }, { rooms: 0, channels: 0 });
+  });
+
+  it("a server set to less keeps the channels it has, and takes no new ones that ask for more", async () => {
+    const backend = createBackend("durable");
+    let durability: Durability = "SYNCED";
+    const lowered = {
+      ...backend,
+      capabilities: {
+        ...backend.capabilities,
+        get durability() {
+          return durability;
+        },
+      },
+    };
+    const synced = { durability: "SYNCED" } as const;
+    const { rooms } = await openNode(lowered);
+    await rooms.createChannel(channel({ config: synced }), true);
+    durability = "STORED";
+    await rooms.updateRoom("science", { description: "all its channels are looked at again" });
+    assert.equal(rooms.channel(explore.key)!.log, backend.storage.log);
+    const another = channel({ name: channelName("science", "another"), config: synced });
+    await assert.rejects(rooms.createChannel(another, false), refused("DURABILITY_UNAVAILABLE"));
+    const again = await openNode(lowered);
+    assert.equal(again.rooms.channel(explore.key)!.log, backend.storage.log);
   });
 
   it("what the storage cannot reach is DURABILITY_UNAVAILABLE; what it can decides the default and the log", async () => {
