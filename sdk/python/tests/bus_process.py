@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
+import socket
 import subprocess
 import threading
 
@@ -13,14 +16,18 @@ REPOSITORY = pathlib.Path(__file__).parents[3]
 PROGRAM = REPOSITORY / "bin" / "agentbus.js"
 
 
+# Below those that systems give to whoever asks for any, and above those of scripts/servers/lasting-port.ts.
+_PORTS = range(30_100, 32_700)
+
+
 class BusProcess:
-    """Starts on a free port; `kill` is kill -9, and `start` again takes the same port."""
+    """Starts on a free port; `kill` is kill -9, and `start` again takes the same port, which nobody gets meanwhile."""
 
     def __init__(self, *arguments: str) -> None:
         self._arguments = arguments
         self._process: subprocess.Popen[str] | None = None
         self._log: threading.Thread | None = None
-        self.port = 0
+        self.port = _lasting_port()
 
     @property
     def url(self) -> str:
@@ -53,6 +60,15 @@ class BusProcess:
                 self._log.join()
                 self._process.stdout.close()
             self._process = None
+
+
+def _lasting_port() -> int:
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"all ports from {_PORTS[0]} to {_PORTS[-1]} are taken")
 
 
 def node_program() -> str:

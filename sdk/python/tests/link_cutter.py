@@ -15,6 +15,8 @@ class LinkCutter:
         self._links: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.links_made = 0
+        self.swallowing = False
+        """True: no byte passes any more, in neither direction, and nobody is told. One can still connect."""
         self.port = 0
 
     @property
@@ -53,10 +55,11 @@ class LinkCutter:
         finally:
             self._links -= {writer, far_writer}
 
-    @staticmethod
-    async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(65_536):
+                if self.swallowing:
+                    continue
                 writer.write(chunk)
                 await writer.drain()
         writer.transport.abort()

@@ -98,7 +98,7 @@ async def test_the_audience_has_answered_when_each_of_it_has(responder: Responde
 
 
 async def test_when_the_time_is_up_many_gives_what_came_and_one_raises(responder: Responder, alice: Agent) -> None:
-    asked = asyncio.create_task(alice.ask("who?", channel="a:b", answers=5, timeout=1))
+    asked = asyncio.create_task(alice.ask("who?", channel="a:b", answers=5, timeout=3))
     responder.answer(await responder.question(), "me")
     assert [answer.text for answer in await asked] == ["me"]
     asked_one = asyncio.create_task(alice.ask("who?", channel="a:b", timeout=1))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 
 import grpc
 import pytest
+from link_cutter import LinkCutter
 from scripted_bus import Refusal, ScriptedBus, delivery, opened, position, stored
 
-from agentbus import AgentBus, BusError, ClosedError, connect
+from agentbus import AgentBus, BusError, BusOptions, ClosedError, connect
+from agentbus.addresses import Addresses
 from agentbus.connection import parse_url
+from agentbus.failure_row import FailureRow
 from agentbus.v1 import admin_service_pb2, agent_pb2, agent_service_pb2, room_service_pb2
 
 
@@ -64,6 +68,96 @@ async def test_the_next_address_is_tried(scripted: ScriptedBus) -> None:
     async with AgentBus([gone.url, scripted.url], close_timeout=0) as bus:
         assert (await bus.ping()).node_id == "node-1"
         assert bus.url == scripted.url
+
+
+def test_an_address_that_failed_is_the_last_choice_for_a_while() -> None:
+    now = 0.0
+    addresses = Addresses(["a", "b", "c"], lambda: now)
+    addresses.failed("a")
+    addresses.failed("a")
+    assert addresses.url == "b", "told twice of one failure, it moves once"
+    addresses.failed("b")
+    assert addresses.url == "c"
+    addresses.failed("c")
+    assert addresses.url == "a", "all failed: the one whose time is over first"
+    addresses.failed("a")
+    assert addresses.url == "b", "the second failure in a row of a: 10 s"
+    addresses.worked("b")
+    addresses.failed("b")
+    assert addresses.url == "c"
+    now = 5.5
+    addresses.failed("c")
+    assert addresses.url == "b", "the time of b is over, and that of a is not"
+    alone = Addresses(["a"])
+    alone.failed("a")
+    assert alone.url == "a"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ping_interval": 0},
+        {"ping_timeout": 61},
+        {"attempt_timeout": -1},
+        {"call_timeout": 0},
+        {"max_retries": 1.5},
+        {"backoff": {"initial": 0}},
+        {"backoff": {"initial": 2, "max": 1}},
+        {"backoff": {"factor": 11}},
+    ],
+)
+def test_link_options_out_of_range_are_refused(options: BusOptions) -> None:
+    with pytest.raises(ValueError, match=r" (is|are) not "):
+        AgentBus(**options)
+
+
+async def test_s3_sc_008_a_call_that_is_not_answered_goes_to_the_next_address(scripted: ScriptedBus) -> None:
+    """S3-SC-008: the caller's time is enough for both."""
+    silent = ScriptedBus()
+    await silent.start()
+    asked = asyncio.Event()
+
+    async def hang(_: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    silent.unary["Ping"] = hang
+    scripted.unary["Ping"] = pong
+    async with AgentBus([silent.url, scripted.url], call_timeout=2, close_timeout=0) as bus:
+        assert (await bus.ping()).node_id == "node-1"
+        assert asked.is_set()
+        assert bus.url == scripted.url
+    await silent.stop()
+
+
+async def test_s3_e_2_a_link_that_swallows_everything_is_left_with_all_that_is_on_it(scripted: ScriptedBus) -> None:
+    """S3-E.2, S3-SC-003: no FIN and no reset comes from a frozen server or a host that is gone."""
+    other = ScriptedBus()
+    await other.start()
+    cutter = LinkCutter(scripted.port)
+    await cutter.start()
+    other.unary["Ping"] = scripted.unary["Ping"] = pong
+    # Only PINGs can tell in the time that the test has: answers and heartbeats are given longer.
+    options: BusOptions = {"ping_interval": 0.1, "ping_timeout": 0.2, "attempt_timeout": 300, "close_timeout": 0}
+    async with AgentBus([cutter.url, other.url], **options) as bus:
+        alice = bus.agent("alice")
+        reader = alice.subscribe(channels=["science:explore"])
+        reading = asyncio.ensure_future(anext(reader))
+        (await scripted.subscribes.get()).send(opened(position(0), seconds=300))
+        sending = asyncio.ensure_future(alice.send("a", channel="science:explore"))
+        sent = await (await scripted.publishes.get()).receive()
+        cutter.swallowing = True
+        publishing = await asyncio.wait_for(other.publishes.get(), 20)
+        resent = await publishing.receive()
+        assert resent.publish == sent.publish
+        publishing.send(stored(resent, 1))
+        await sending
+        (await asyncio.wait_for(other.subscribes.get(), 20)).send(opened(position(0)), delivery(1))
+        assert (await reading).text == "m1"
+        assert bus.url == other.url
+        assert (await bus.ping()).node_id == "node-1"
+    await cutter.stop()
+    await other.stop()
 
 
 async def test_streams_move_to_the_next_address(scripted: ScriptedBus) -> None:
@@ -137,6 +231,45 @@ async def test_connect_fails_when_nobody_answers() -> None:
     with pytest.raises(BusError) as caught:
         await connect(gone.url)
     assert caught.value.code == "UNAVAILABLE"
+
+
+async def test_a_bus_that_is_away_is_told_once_and_again_the_next_time(
+    scripted: ScriptedBus, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = 0
+
+    async def register(request: agent_service_pb2.RegisterAgentRequest) -> agent_service_pb2.RegisterAgentResponse:
+        nonlocal failures
+        failures += 1
+        if failures % 10:
+            raise Refusal(grpc.StatusCode.UNAVAILABLE)
+        return agent_service_pb2.RegisterAgentResponse(agent=request.agent)
+
+    async def join(_: room_service_pb2.JoinChannelRequest) -> room_service_pb2.JoinChannelResponse:
+        return room_service_pb2.JoinChannelResponse(joined=True)
+
+    scripted.unary.update(RegisterAgent=register, JoinChannel=join)
+    told: list[str] = []
+    async with AgentBus(scripted.url, on_warning=told.append) as bus:
+        for who in ("alice", "bob"):
+            await bus.agent(who, kind="ai_agent").join("science:a")
+    assert [text.split(" fails again and again")[0] for text in told] == ["registering alice", "registering bob"]
+    assert all("UNAVAILABLE" in text and text.endswith(f"going on trying, now {scripted.url}") for text in told)
+    async with AgentBus(scripted.url) as bus:
+        with caplog.at_level(logging.WARNING, "agentbus"):
+            await bus.agent("carol", kind="ai_agent").join("science:a")
+    assert [record.name for record in caplog.records] == ["agentbus"]
+
+
+def test_failures_are_worth_telling_after_four_or_a_second() -> None:
+    now = 0.0
+    quick, slow = FailureRow(lambda: now), FailureRow(lambda: now)
+    assert [quick.add() for _ in range(5)] == [False, False, False, True, False]
+    quick.clear()
+    assert not quick.add()
+    slow.begin()
+    now = 1.0
+    assert [slow.add(), slow.add()] == [True, False]
 
 
 async def test_a_profile_is_registered_once_before_the_first_operation(scripted: ScriptedBus, bus: AgentBus) -> None:

@@ -101,7 +101,7 @@ async def test_a_refused_message_fails_alone(scripted: ScriptedBus, bus: AgentBu
 
 async def test_a_deadline_says_that_the_outcome_is_unknown(scripted: ScriptedBus, bus: AgentBus) -> None:
     alice = bus.agent("alice")
-    late = asyncio.ensure_future(alice.send("a", channel="science:explore", timeout=1))
+    late = asyncio.ensure_future(alice.send("a", channel="science:explore", timeout=3))
     call = await scripted.publishes.get()
     await call.receive()
     with pytest.raises(BusError, match="unknown") as caught:
@@ -170,17 +170,50 @@ async def test_a_stream_that_ends_as_if_in_peace_was_cut(scripted: ScriptedBus, 
 
 
 async def test_a_server_that_does_not_answer_is_left(
-    scripted: ScriptedBus, bus: AgentBus, monkeypatch: pytest.MonkeyPatch
+    scripted: ScriptedBus,
 ) -> None:
-    monkeypatch.setattr(outbox, "ANSWER_SECONDS", 0.05)
-    monkeypatch.setattr(outbox, "IDLE_SECONDS", 0.05)
-    sending = asyncio.ensure_future(bus.agent("alice").send("a", channel="science:explore"))
-    silent = await scripted.publishes.get()
-    await silent.receive()
-    await silent.ended.wait()
-    answering = asyncio.ensure_future(_answer_all(scripted))
-    await sending
-    answering.cancel()
+    async with AgentBus(scripted.url, call_timeout=0.05, close_timeout=0) as bus:
+        sending = asyncio.ensure_future(bus.agent("alice").send("a", channel="science:explore"))
+        silent = await scripted.publishes.get()
+        await silent.receive()
+        await silent.ended.wait()
+        answering = asyncio.ensure_future(_answer_all(scripted))
+        await sending
+        answering.cancel()
+
+
+async def test_s3_e_2_what_a_server_does_not_answer_in_time_goes_to_the_next_address(scripted: ScriptedBus) -> None:
+    """S3-E.2: the link is well, and PINGs are answered: only the answer does not come."""
+    other = ScriptedBus()
+    await other.start()
+    async with AgentBus([scripted.url, other.url], attempt_timeout=0.05, close_timeout=0) as bus:
+        sending = asyncio.ensure_future(bus.agent("alice").send("a", channel="science:explore"))
+        first = await (await scripted.publishes.get()).receive()
+        call = await other.publishes.get()
+        second = await call.receive()
+        assert second.publish == first.publish
+        call.send(stored(second, 1))
+        await sending
+    await other.stop()
+
+
+async def test_what_a_server_without_its_storage_refuses_goes_to_the_next_address(scripted: ScriptedBus) -> None:
+    other = ScriptedBus()
+    await other.start()
+    async with AgentBus([scripted.url, other.url], close_timeout=0) as bus:
+        alice = bus.agent("alice")
+        sending = [asyncio.ensure_future(alice.send("a", channel="science:explore"))]
+        call = await scripted.publishes.get()
+        one = await call.receive()
+        sending.append(asyncio.ensure_future(alice.send("b", channel="science:explore")))
+        two = await call.receive()
+        call.send(refused(one, 14, "STORAGE_UNAVAILABLE"), refused(two, 10, "RESEND_REQUIRED"))
+        again = await other.publishes.get()
+        resent = [await again.receive(), await again.receive()]
+        assert [each.publish for each in resent] == [one.publish, two.publish]
+        again.send(stored(resent[0], 1), stored(resent[1], 2))
+        await asyncio.gather(*sending)
+    await other.stop()
 
 
 async def test_a_stream_that_nobody_needs_is_closed_and_opened_again(

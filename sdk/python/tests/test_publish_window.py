@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from scripted_bus import refused, stored
 
-from agentbus.backoff import Backoff
+from agentbus.backoff import Backoff, resolve_backoff
 from agentbus.errors import BusError
 from agentbus.publish_window import Lane, Pending, PublishWindow
 from agentbus.receipt import Receipt
@@ -15,13 +15,16 @@ from agentbus.v1 import bus_service_pb2, message_pb2
 
 EXPLORE = Lane("science", "explore", "")
 GENERAL = Lane("science", "general", "")
+LIMITS = resolve_backoff({})
 
 
 class Sender:
     """Adds messages to a window and takes requests from it."""
 
     def __init__(self) -> None:
-        self.window = PublishWindow("alice", Backoff(lambda low, high: 1))
+        self.window = PublishWindow(
+            "alice", Backoff(LIMITS, uniform=lambda low, high: 1), lambda error: error.retry == "RECONNECT"
+        )
         self.now = 0.0
 
     def add(self, *texts: str, lane: Lane = EXPLORE) -> list[asyncio.Future[Receipt]]:

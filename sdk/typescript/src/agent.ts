@@ -212,8 +212,8 @@ export class Agent implements AsyncDisposable {
     const agent = profileToProto(this.id, profile);
     await this.#connection.call(
       (call) => this.#connection.clients.agents.registerAgent({ agent }, call),
-      {},
-      Number.POSITIVE_INFINITY,
+      { timeoutMs: Number.POSITIVE_INFINITY },
+      { retries: Number.POSITIVE_INFINITY, what: `registering ${this.id}` },
     );
     this.#profile = undefined;
   }

@@ -1,7 +1,7 @@
 export interface BackoffOptions {
   /** The first wait, in milliseconds. Default 100; 1 to 60,000. */
   readonly initialMs?: number;
-  /** No wait is longer, in milliseconds. Default 10,000; at least `initialMs`. */
+  /** No wait is longer, in milliseconds. Default 5,000, or `initialMs` if that is more; `initialMs` to 3,600,000. */
   readonly maxMs?: number;
   /** Each wait is so many times the one before. Default 2; 1 to 10. */
   readonly factor?: number;
@@ -9,10 +9,15 @@ export interface BackoffOptions {
 
 export type Backoff = Required<BackoffOptions>;
 
-export function resolveBackoff({ initialMs = 100, maxMs = 10_000, factor = 2 }: BackoffOptions = {}): Backoff {
+export function resolveBackoff({
+  initialMs = 100,
+  maxMs = Math.max(5_000, initialMs),
+  factor = 2,
+}: BackoffOptions = {}): Backoff {
   if (!(initialMs >= 1 && initialMs <= 60_000))
     throw new RangeError(`backoff.initialMs ${initialMs} is not 1 to 60000`);
-  if (!(maxMs >= initialMs)) throw new RangeError(`backoff.maxMs ${maxMs} is less than initialMs ${initialMs}`);
+  if (!(maxMs >= initialMs && maxMs <= 3_600_000))
+    throw new RangeError(`backoff.maxMs ${maxMs} is not initialMs (${initialMs}) to 3600000`);
   if (!(factor >= 1 && factor <= 10)) throw new RangeError(`backoff.factor ${factor} is not 1 to 10`);
   return { initialMs, maxMs, factor };
 }

@@ -1,33 +1,36 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { Agent } from "./agent.ts";
 import { Agents } from "./agents.ts";
-import { type BackoffOptions, resolveBackoff } from "./backoff.ts";
 import { Channels } from "./channels.ts";
 import { type CallOptions, type Clients, Connection } from "./connection.ts";
 import type { GetServerInfoResponse, GetStatusResponse, PingResponse } from "./gen/agentbus/v1/admin_service_pb.ts";
+import { type LinkOptions, resolveLinkOptions } from "./link-options.ts";
 import type { Platform } from "./platform.ts";
 import { MemoryPositionStore, type PositionStore } from "./position-store.ts";
 import type { AgentProfile } from "./profile.ts";
 import { Rooms } from "./rooms.ts";
 
-export interface AgentBusOptions {
+export interface AgentBusOptions extends LinkOptions {
   /** Where the bus is. Default "http://127.0.0.1:7400". */
   readonly url?: string;
-  /** Several nodes of the bus: one is used at a time, the next one when it fails. Instead of `url`. */
+  /**
+   * Several nodes of the bus: one is used at a time, the next one when it fails. One that failed is the last choice for 5 s,
+   * doubled up to a minute while it goes on failing. Instead of `url`.
+   */
   readonly urls?: readonly string[];
   /** Sent with every call; a function is asked each time, so that keys can change. Default: none. */
   readonly apiKey?: string | (() => string | Promise<string>);
-  /** How streams and sends are retried. Default: 100 ms, doubled up to 10 s, each times 0.5 to 1.5. */
-  readonly backoff?: BackoffOptions;
-  /** How long one attempt of a call may take, in milliseconds. Default 30,000. */
-  readonly callTimeoutMs?: number;
   /** How long a message is sent again until it is given up, in milliseconds. Default 60,000; keep it below the channels' dedup window (2 min). */
   readonly sendTimeoutMs?: number;
   /** How long `close` waits for what is on its way, in milliseconds. Default 10,000. */
   readonly closeTimeoutMs?: number;
   /** Where named subscriptions keep how far they have read. Default: memory. */
   readonly positions?: PositionStore;
-  /** Told what a person should know and no code asked for: a gap nobody handles, a bus that stays away. Default: console.warn. */
+  /**
+   * Told what a person should know and no code asked for: a gap nobody handles; what is tried again and again, once until
+   * the bus answers, after four failures in a row or one that took a second. Must not throw. Default: console.warn;
+   * `() => {}` for silence. Nothing else is written anywhere.
+   */
   readonly onWarning?: (text: string) => void;
 }
 
@@ -47,8 +50,7 @@ export class Bus implements AsyncDisposable {
     this.#connection = new Connection(platform, {
       urls: resolveUrls(options),
       apiKey: options.apiKey,
-      backoff: resolveBackoff(options.backoff),
-      callTimeoutMs: positive("callTimeoutMs", options.callTimeoutMs ?? 30_000),
+      link: resolveLinkOptions(options),
       warn: options.onWarning ?? warnOnConsole,
     });
     this.#defaults = {

@@ -1,10 +1,13 @@
 import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
-import { type Backoff, backoffDelayMs } from "./backoff.ts";
+import { Addresses } from "./addresses.ts";
+import { backoffDelayMs } from "./backoff.ts";
 import { BusError, ClosedError } from "./errors.ts";
+import { FailureRow } from "./failure-row.ts";
 import { AdminService } from "./gen/agentbus/v1/admin_service_pb.ts";
 import { AgentService } from "./gen/agentbus/v1/agent_service_pb.ts";
 import { BusService } from "./gen/agentbus/v1/bus_service_pb.ts";
 import { RoomService } from "./gen/agentbus/v1/room_service_pb.ts";
+import type { ResolvedLinkOptions } from "./link-options.ts";
 import type { Endpoint, Platform } from "./platform.ts";
 import { delay, linkedController } from "./waiting.ts";
 
@@ -19,20 +22,27 @@ export interface Clients {
 export interface ConnectionOptions {
   readonly urls: readonly string[];
   readonly apiKey: string | (() => string | Promise<string>) | undefined;
-  readonly backoff: Backoff;
-  readonly callTimeoutMs: number;
+  readonly link: ResolvedLinkOptions;
   readonly warn: (text: string) => void;
 }
 
 export interface CallOptions {
   /** Ends the call. */
   readonly signal?: AbortSignal;
-  /** How long one attempt may take, in milliseconds. Default: the bus's `callTimeoutMs`. */
+  /** How long the call may take with all its attempts, in milliseconds. Default: the bus's `callTimeoutMs`. */
   readonly timeoutMs?: number;
 }
 
-// S4-7: a call is repeated at most so often. Streams and the outbox go on for longer, each with its own rule.
-const MAX_RETRIES = 3;
+export interface CallPlan {
+  /** How often it may be repeated. Default: the bus's `maxRetries`. */
+  readonly retries?: number;
+  /** How long the bus is asked to wait before it answers, in milliseconds: on top of every attempt. Default 0. */
+  readonly waitMs?: number;
+  /** What the call does, for people: "registering alice". Unset: it is soon over, and its caller is told by its error. */
+  readonly what?: string;
+}
+
+type Invoke<T> = (options: { signal: AbortSignal; timeoutMs: number }) => Promise<T>;
 
 /**
  * The way to the bus: one server of several at a time, the next one when it fails. Everything of one AgentBus that talks
@@ -41,22 +51,22 @@ const MAX_RETRIES = 3;
 export class Connection {
   readonly clients: Clients;
   readonly clientStreams: boolean;
-  readonly backoff: Backoff;
   readonly callTimeoutMs: number;
   readonly warn: (text: string) => void;
   readonly #platform: Platform;
-  readonly #urls: readonly string[];
+  readonly #link: ResolvedLinkOptions;
+  readonly #addresses: Addresses;
   readonly #interceptors: Interceptor[];
   readonly #closing = new AbortController();
   readonly #endpoints = new Map<string, Endpoint>();
-  #generation = 0;
   readonly #waiting = new Set<() => void>();
+  #toldOfTrouble = false;
 
   constructor(platform: Platform, options: ConnectionOptions) {
     this.#platform = platform;
-    this.#urls = options.urls;
-    this.backoff = options.backoff;
-    this.callTimeoutMs = options.callTimeoutMs;
+    this.#addresses = new Addresses(options.urls);
+    this.#link = options.link;
+    this.callTimeoutMs = options.link.callTimeoutMs;
     this.warn = options.warn;
     this.clientStreams = platform.clientStreams;
     this.#interceptors = options.apiKey === undefined ? [] : [bearer(options.apiKey)];
@@ -79,25 +89,57 @@ export class Connection {
 
   /** The server that calls go to now. */
   get url(): string {
-    return this.#urls[this.#generation % this.#urls.length]!;
+    return this.#addresses.url;
   }
 
-  /** Names the server that calls go to now, for `failed`. */
+  /** Names the server that calls go to now, for `failed` and `reached`. */
   get generation(): number {
-    return this.#generation;
+    return this.#addresses.generation;
   }
 
-  /** Tells that the server of this generation failed or is leaving: calls go to the next address, if there is another. */
-  failed(generation: number): void {
-    // Several streams on one connection notice its end; only the first of them moves on.
-    if (generation !== this.#generation || this.#urls.length === 1) return;
-    // The connection to it stays: what still runs over it finishes, and it is there when its turn comes again.
-    this.#generation++;
+  /**
+   * An attempt on the server of this generation failed. Calls go to another address, if there is one and the failure is
+   * of the server, or of its way to the storage, and not of the request. What still runs over the old one finishes.
+   */
+  failed(generation: number, error: BusError): void {
+    if (isOfServer(error)) this.left(generation);
   }
 
-  /** The bus answered something: who waits for it to come back need not wait longer. */
-  reached(): void {
+  /** The server of this generation is leaving. */
+  left(generation: number): void {
+    this.#addresses.failed(generation);
+  }
+
+  /** Whether this failure is met by going to another address. */
+  movesOn(error: BusError): boolean {
+    return error.retry === "RECONNECT" || (this.#addresses.count > 1 && isOfServer(error));
+  }
+
+  /** The server of this generation answered something: who waits for the bus to come back need not wait longer. */
+  reached(generation: number): void {
+    this.#addresses.worked(generation);
+    this.#toldOfTrouble = false;
     for (const wake of this.#waiting) wake();
+  }
+
+  /** What is tried without end keeps failing: a person hears of it, once until the bus answers something. */
+  keepsFailing(what: string, { message }: BusError): void {
+    if (this.#toldOfTrouble) return;
+    this.#toldOfTrouble = true;
+    this.warn(`${what} fails again and again (${message}); going on trying, now ${this.url}`);
+  }
+
+  /** How long to wait after so many failures in a row (from 0), in milliseconds: longer with each round of the addresses. */
+  backoffDelayMs(failures: number): number {
+    return backoffDelayMs(this.#link.backoff, Math.floor(failures / this.#addresses.count));
+  }
+
+  /** How long an answer to a publish may take after so many failures in a row, in milliseconds. */
+  answerTimeoutMs(failures: number): number {
+    const { attemptTimeoutMs, callTimeoutMs } = this.#link;
+    if (this.#addresses.count === 1) return callTimeoutMs;
+    // A bus that is slow for everyone must not be asked the same again and again, each time before it could answer.
+    return Math.min(attemptTimeoutMs * 2 ** Math.min(failures, 16), Math.max(attemptTimeoutMs, callTimeoutMs));
   }
 
   /** Resolves to true when the bus answered something within so many milliseconds, else to false after them. */
@@ -121,30 +163,35 @@ export class Connection {
   }
 
   /**
-   * Makes one call, repeated when the failure says that this can help, by default up to three times. Only for calls that
-   * may be carried out twice.
+   * Makes one call, repeated when the failure says that this can help, and at another address when one does not answer in
+   * time, until its time is over. Only for calls that may be carried out twice.
    */
-  async call<T>(
-    invoke: (options: { signal: AbortSignal; timeoutMs: number }) => Promise<T>,
-    options: CallOptions = {},
-    maxRetries = MAX_RETRIES,
-  ): Promise<T> {
+  async call<T>(invoke: Invoke<T>, options: CallOptions = {}, plan: CallPlan = {}): Promise<T> {
+    const { retries = this.#link.maxRetries, waitMs = 0, what } = plan;
     const { controller, release } = linkedController(this.signal, options.signal);
-    const signal = controller.signal;
+    const { signal } = controller;
+    const wholeMs = options.timeoutMs ?? this.callTimeoutMs;
+    const beganMs = performance.now();
+    const deadline = beganMs + wholeMs;
+    const row = new FailureRow(beganMs);
     try {
-      for (let failures = 0; ; failures++) {
+      for (;;) {
         signal.throwIfAborted();
-        const generation = this.#generation;
+        const { generation } = this;
         try {
-          const answer = await invoke({ signal, timeoutMs: options.timeoutMs ?? this.callTimeoutMs });
-          this.reached();
+          const timeoutMs = this.#attemptMs(deadline - performance.now(), wholeMs, waitMs);
+          const answer = await invoke({ signal, timeoutMs });
+          this.reached(generation);
           return answer;
         } catch (cause) {
           signal.throwIfAborted();
           const error = BusError.from(cause);
-          if (error.retry === "NEVER" || failures >= maxRetries) throw error;
-          if (error.retry === "RECONNECT") this.failed(generation);
-          await delay(Math.max(backoffDelayMs(this.backoff, failures), error.retryDelayMs ?? 0), signal);
+          this.failed(generation, error);
+          if (error.retry === "NEVER" || row.count >= retries) throw error;
+          const delayMs = Math.max(this.backoffDelayMs(row.count), error.retryDelayMs ?? 0);
+          if (performance.now() + delayMs >= deadline) throw error;
+          if (row.add() && what !== undefined) this.keepsFailing(what, error);
+          await delay(delayMs, signal);
         }
       }
     } finally {
@@ -152,20 +199,22 @@ export class Connection {
     }
   }
 
-  /** Makes one call that must not be carried out twice. */
-  async callOnce<T>(
-    invoke: (options: { signal: AbortSignal; timeoutMs: number }) => Promise<T>,
-    options: CallOptions = {},
-  ): Promise<T> {
+  /**
+   * Makes one call that must not be carried out twice: whoever made it is told when no answer came, and other calls go to
+   * another address.
+   */
+  async callOnce<T>(invoke: Invoke<T>, options: CallOptions = {}): Promise<T> {
     const { controller, release } = linkedController(this.signal, options.signal);
-    const generation = this.#generation;
+    const { generation } = this;
     try {
       controller.signal.throwIfAborted();
-      return await invoke({ signal: controller.signal, timeoutMs: options.timeoutMs ?? this.callTimeoutMs });
+      const answer = await invoke({ signal: controller.signal, timeoutMs: options.timeoutMs ?? this.callTimeoutMs });
+      this.reached(generation);
+      return answer;
     } catch (cause) {
       controller.signal.throwIfAborted();
       const error = BusError.from(cause);
-      if (error.retry === "RECONNECT") this.failed(generation);
+      this.failed(generation, error);
       throw error;
     } finally {
       release();
@@ -178,15 +227,32 @@ export class Connection {
     for (const endpoint of this.#endpoints.values()) endpoint.close();
   }
 
+  /**
+   * How long an attempt may take of what is left of the whole time, Infinity: as long as it takes. In whole milliseconds,
+   * and at least one: 0 would mean no limit.
+   */
+  #attemptMs(leftMs: number, wholeMs: number, waitMs: number): number {
+    const { attemptTimeoutMs, callTimeoutMs } = this.#link;
+    const mostMs = Number.isFinite(leftMs) ? leftMs : waitMs + callTimeoutMs;
+    // Half of the whole, so that another address gets its turn even when the caller is in a hurry.
+    const shareMs = waitMs + Math.min(attemptTimeoutMs, (wholeMs - waitMs) / 2);
+    return Math.max(1, Math.ceil(this.#addresses.count === 1 ? mostMs : Math.min(mostMs, shareMs)));
+  }
+
   #open(): Endpoint {
     this.signal.throwIfAborted();
     const { url } = this;
     const known = this.#endpoints.get(url);
     if (known !== undefined) return known;
-    const endpoint = this.#platform.open(url, this.#interceptors);
+    const endpoint = this.#platform.open(url, this.#interceptors, this.#link);
     this.#endpoints.set(url, endpoint);
     return endpoint;
   }
+}
+
+/** Whether another server may do better: this one is gone or leaving, does not answer in time, or lost its storage. */
+function isOfServer({ retry, reason }: BusError): boolean {
+  return retry === "RECONNECT" || (retry === "SAME" && (reason === "STORAGE_UNAVAILABLE" || reason === "DEADLINE"));
 }
 
 function bearer(apiKey: string | (() => string | Promise<string>)): Interceptor {

@@ -95,6 +95,7 @@ export function fromItemError(error: ItemError): BusError {
     message: error.message,
     retryDelayMs: error.retryDelay && durationMs(error.retryDelay),
     metadata: error.metadata,
+    violations: error.fieldViolations.map(({ field, description }) => ({ field, description })),
   });
 }
 

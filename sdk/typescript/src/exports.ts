@@ -21,6 +21,7 @@ export type { Filter } from "./filter.ts";
 export type { Agent as AgentRecord } from "./gen/agentbus/v1/agent_pb.ts";
 export type { Channel, Member, Room } from "./gen/agentbus/v1/room_pb.ts";
 export type { FetchOptions, MessageReference, Page } from "./history.ts";
+export type { LinkOptions } from "./link-options.ts";
 export { Message } from "./message.ts";
 export type { Recipients, SendOptions } from "./outgoing.ts";
 export { MemoryPositionStore, type PositionStore } from "./position-store.ts";

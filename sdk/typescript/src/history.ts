@@ -50,11 +50,13 @@ export async function fetchPage(
   options: FetchOptions,
 ): Promise<Page> {
   const request = fetchRequest(reader.id, parseAddress(channel), options);
-  const timeoutMs = (options.timeoutMs ?? connection.callTimeoutMs) + (options.waitMs ?? 0);
-  const response = await connection.call((call) => connection.clients.bus.fetch(request, call), {
-    ...options,
-    timeoutMs,
-  });
+  const { waitMs = 0 } = options;
+  const timeoutMs = (options.timeoutMs ?? connection.callTimeoutMs) + waitMs;
+  const response = await connection.call(
+    (call) => connection.clients.bus.fetch(request, call),
+    { ...options, timeoutMs },
+    { waitMs },
+  );
   return {
     messages: response.messages.map((raw) => new Message(raw, reader)),
     position: response.position,

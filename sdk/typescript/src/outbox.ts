@@ -26,8 +26,6 @@ const MAX_OUTSTANDING_BATCHES = 32;
 // Waiting behind them. Who sends faster than the bus takes, without awaiting, would fill the memory otherwise.
 const MAX_QUEUED_MESSAGES = 100_000;
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
-// A server that does not answer for so long is as good as gone.
-const ANSWER_TIMEOUT_MS = 30_000;
 // An open stream would keep a process alive that has nothing more to say.
 const IDLE_LINK_MS = 5_000;
 // What refuses a whole stream with one of these refuses every message.
@@ -195,7 +193,7 @@ export class Outbox {
       this.#stored(batch, outcome);
       return undefined;
     }
-    if (outcome.retry === "RECONNECT") return outcome;
+    if (this.#options.connection.movesOn(outcome)) return outcome;
     if (outcome.retry === "NEVER") {
       this.#refusedForGood(batch, outcome);
       return undefined;
@@ -207,7 +205,7 @@ export class Outbox {
   }
 
   #stored(batch: PublishBatch, response: PublishResponse): void {
-    this.#retries.succeeded();
+    this.#retries.succeeded(this.#linkGeneration);
     this.#oneByOne = Math.max(0, this.#oneByOne - batch.entries.length);
     this.#remove(batch);
     const receipts = receiptsOf(response);
@@ -248,8 +246,7 @@ export class Outbox {
   #cut(error: BusError): void {
     this.#closeLink();
     const entries = this.#requeueOutstanding();
-    const { connection } = this.#options;
-    if (error.retry === "RECONNECT") connection.failed(this.#linkGeneration);
+    this.#options.connection.failed(this.#linkGeneration, error);
     if (error.retry === "NEVER" && this.#refusedStream(error, entries)) return;
     if (this.#pendingMessages === 0) return;
     this.#wait(error);
@@ -303,16 +300,17 @@ export class Outbox {
   #watch(): void {
     clearTimeout(this.#linkTimer);
     const idle = this.#outstanding.length === 0 && this.#queue.length === 0;
+    const answerMs = this.#options.connection.answerTimeoutMs(this.#retries.failures);
     this.#linkTimer = setTimeout(
       () => {
         if (this.#outstanding.some((batch) => !batch.refused)) {
-          const message = `no answer to a publish within ${ANSWER_TIMEOUT_MS} ms`;
+          const message = `no answer to a publish within ${answerMs} ms`;
           this.#cut(new BusError({ code: "DEADLINE_EXCEEDED", message }));
         } else if (this.#outstanding.length === 0) {
           this.#closeLink();
         }
       },
-      idle ? IDLE_LINK_MS : ANSWER_TIMEOUT_MS,
+      idle ? IDLE_LINK_MS : answerMs,
     );
   }
 

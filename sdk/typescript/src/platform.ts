@@ -1,4 +1,5 @@
 import type { Interceptor, Transport } from "@connectrpc/connect";
+import type { ResolvedLinkOptions } from "./link-options.ts";
 
 /** One server that this client may talk to. */
 export interface Endpoint {
@@ -11,5 +12,9 @@ export interface Endpoint {
 export interface Platform {
   /** False: request streams do not work here, so publishes go out one batch after another. */
   readonly clientStreams: boolean;
-  open(url: string, interceptors: Interceptor[]): Endpoint;
+  open(
+    url: string,
+    interceptors: Interceptor[],
+    liveness: Pick<ResolvedLinkOptions, "pingIntervalMs" | "pingTimeoutMs">,
+  ): Endpoint;
 }

@@ -63,11 +63,14 @@ function outcomeOf(
 }
 
 /** One call for each request, where request streams do not work. */
-export function openUnaryLink({ clients, callTimeoutMs }: Connection, events: PublishLinkEvents): PublishLink {
+export function openUnaryLink(
+  { clients, callTimeoutMs: timeoutMs }: Connection,
+  events: PublishLinkEvents,
+): PublishLink {
   const abort = new AbortController();
   return {
     send: (requestId, request) => {
-      clients.bus.publish(request, { signal: abort.signal, timeoutMs: callTimeoutMs }).then(
+      clients.bus.publish(request, { signal: abort.signal, timeoutMs }).then(
         (response) => {
           if (!abort.signal.aborted) events.answered(requestId, response);
         },

@@ -56,14 +56,14 @@ export class ReconnectingStream<T> {
     try {
       const result = await within(responses.next(), silenceMs(), signal, `no response to ${what}`);
       if (result.done) throw new BusError({ code: "UNAVAILABLE", message: `${what} was cut` });
-      this.#retries.succeeded();
+      this.#retries.succeeded(generation);
       return result.value;
     } catch (cause) {
       this.#drop();
       signal.throwIfAborted();
       const error = BusError.from(cause);
+      connection.failed(generation, error);
       if (error.retry === "NEVER") throw error;
-      if (error.retry === "RECONNECT") connection.failed(generation);
       this.#cut = new StreamCut(error, this.#retries.failed(error));
       return this.#cut;
     }
@@ -73,7 +73,7 @@ export class ReconnectingStream<T> {
   moveOn(): void {
     const attempt = this.#attempt;
     this.#drop();
-    if (attempt !== undefined) this.#options.connection.failed(attempt.generation);
+    if (attempt !== undefined) this.#options.connection.left(attempt.generation);
   }
 
   /** Ends the stream that is open, if one is. */

@@ -1,16 +1,13 @@
-import { backoffDelayMs } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
 import type { BusError } from "./errors.ts";
+import { FailureRow } from "./failure-row.ts";
 import { delay } from "./waiting.ts";
-
-// From so many failures in a row on it is more than a restart; a person should hear of it, once.
-const WARN_AFTER_FAILURES = 4;
 
 /** The waits of one stream, or of one outbox, between its attempts to reach the bus. */
 export class Retries {
   readonly #connection: Connection;
   readonly #what: string;
-  #failures = 0;
+  #row: FailureRow | undefined;
   #hurried = false;
 
   /** `what` tries, for people: "the subscription of alice". */
@@ -19,13 +16,16 @@ export class Retries {
     this.#what = what;
   }
 
+  /** Attempts that failed since the last one that did not. */
+  get failures(): number {
+    return this.#row?.count ?? 0;
+  }
+
   /** An attempt failed. Returns how long to wait before the next one, in milliseconds. */
   failed(error: BusError): number {
-    const delayMs = Math.max(backoffDelayMs(this.#connection.backoff, this.#failures++), error.retryDelayMs ?? 0);
-    if (this.#failures === WARN_AFTER_FAILURES) {
-      const { url, warn } = this.#connection;
-      warn(`${this.#what} fails again and again (${error.message}); going on trying, now ${url}`);
-    }
+    const delayMs = Math.max(this.#connection.backoffDelayMs(this.failures), error.retryDelayMs ?? 0);
+    this.#row ??= new FailureRow(performance.now());
+    if (this.#row.add()) this.#connection.keepsFailing(this.#what, error);
     return delayMs;
   }
 
@@ -42,9 +42,10 @@ export class Retries {
     }
   }
 
-  succeeded(): void {
-    this.#failures = 0;
+  /** An attempt on the server of this generation was answered. */
+  succeeded(generation: number): void {
+    this.#row = undefined;
     this.#hurried = false;
-    this.#connection.reached();
+    this.#connection.reached(generation);
   }
 }

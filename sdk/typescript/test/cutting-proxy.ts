@@ -1,10 +1,11 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
-/** A TCP proxy that cuts every connection through it when told to. */
+/** A TCP proxy that cuts every connection through it when told to, or swallows what is said on them. */
 export class CuttingProxy {
   readonly #target: number;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #swallowing = false;
   cuts = 0;
 
   private constructor(target: number) {
@@ -28,6 +29,16 @@ export class CuttingProxy {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
+  /** From now on no byte, no FIN and no reset passes; one can connect, and nobody answers. */
+  swallow(): void {
+    this.#swallowing = true;
+  }
+
+  /** Connections that are made from now on are served again. */
+  release(): void {
+    this.#swallowing = false;
+  }
+
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.cut();
@@ -36,17 +47,24 @@ export class CuttingProxy {
 
   #relay(client: Socket): void {
     const upstream = connect(this.#target, "127.0.0.1");
-    const ends = [client, upstream];
-    for (const socket of ends) {
+    const ends: [Socket, Socket][] = [
+      [client, upstream],
+      [upstream, client],
+    ];
+    let isDead = this.#swallowing;
+    for (const [socket, other] of ends) {
       this.#sockets.add(socket);
       socket.setNoDelay(true);
       socket.on("error", () => {});
+      socket.on("data", (chunk: Buffer) => {
+        // A link that swallowed something has a hole, and never works again.
+        isDead ||= this.#swallowing;
+        if (!isDead) other.write(chunk);
+      });
       socket.on("close", () => {
         this.#sockets.delete(socket);
-        for (const other of ends) other.destroy();
+        if (!isDead && !this.#swallowing) other.destroy();
       });
     }
-    client.pipe(upstream);
-    upstream.pipe(client);
   }
 }

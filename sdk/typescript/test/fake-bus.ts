@@ -35,7 +35,7 @@ export type PublishFate =
   /** The stream breaks before anything is stored, or after it was stored and before it is answered. */
   | "cut"
   | "store-and-cut"
-  /** The call waits until the stream is left. */
+  /** The call waits until it is left. */
   | "hang"
   | { readonly refuse: Reason; readonly index?: number; readonly retryDelayMs?: number }
   /** The whole stream fails. */
@@ -87,7 +87,7 @@ export class FakeBus {
 
   routes(router: ConnectRouter): void {
     router.service(BusService, {
-      publish: (request) => this.#publishUnary(request),
+      publish: (request, context) => this.#publishUnary(request, context),
       publishStream: (requests, context) => this.#publishStream(requests, context),
       subscribe: (request, context) => this.#subscribe(request, context),
     });
@@ -124,8 +124,12 @@ export class FakeBus {
     return { position, duplicate: false };
   }
 
-  async #publishUnary(request: PublishRequest): Promise<PublishResponse> {
+  async #publishUnary(request: PublishRequest, { signal }: HandlerContext): Promise<PublishResponse> {
     const fate = this.publishFate(request, this.publishRequests.push(request) - 1);
+    if (fate === "hang") {
+      await left(signal);
+      throw new ConnectError("nobody waits any more", Code.Canceled);
+    }
     if (fate === "cut") throw new ConnectError("cut", Code.Unavailable);
     if (typeof fate === "object") throw "fail" in fate ? failure(fate.fail) : failure(fate.refuse, fate);
     const response = this.#store(request);

@@ -16,7 +16,7 @@ let rooms = 0;
 
 beforeAll(async () => {
   server = await startServer();
-}, 30_000);
+});
 afterAll(() => server.stop());
 afterEach(async () => {
   for (const each of closing.splice(0).reverse()) await each.close();
@@ -41,9 +41,7 @@ describe.each([
     return proxy;
   }
 
-  it("S3-SC-010: carries a full-duplex talk over cut links, every message once and in order", {
-    timeout: 60_000,
-  }, async () => {
+  it("S3-SC-010: carries a full-duplex talk over cut links, every message once and in order", async () => {
     const COUNT = 200;
     const channel = `${newRoom()}:talk`;
     const proxy = await openProxy();
@@ -78,7 +76,7 @@ describe.each([
     expect(stored).toEqual(Array.from({ length: COUNT }, (_, n) => `alice ${n}`));
   });
 
-  it("S3-E.2: stores a burst once and in order over cut links", { timeout: 60_000 }, async () => {
+  it("S3-E.2: stores a burst once and in order over cut links", async () => {
     const COUNT = 3_000;
     const channel = `${newRoom()}:burst`;
     const proxy = await openProxy();
@@ -130,7 +128,7 @@ describe.each([
     const answers = await asker.ask("who?", { channel, to: { groups: [group] }, answers: "audience" });
     expect(answers.map(({ sender }) => sender).sort()).toEqual(["ann", "ben", "cas"]);
     await expect(asker.ask("silence", { to: "ann", timeoutMs: 50 })).rejects.toMatchObject({ reason: "DEADLINE" });
-    expect(await asker.ask("who?", { channel, to: ["ann", "ben"], answers: 3, timeoutMs: 300 })).toHaveLength(2);
+    expect(await asker.ask("who?", { channel, to: ["ann", "ben"], answers: 3, timeoutMs: 3_000 })).toHaveLength(2);
 
     await bus.agent("ann").send("that is all", { to: "asker" });
     await listening;
@@ -140,7 +138,7 @@ describe.each([
     expect(page.messages.length).toBeGreaterThan(4);
   });
 
-  it("lets one reader stop without holding up another of the same bus", { timeout: 30_000 }, async () => {
+  it("lets one reader stop without holding up another of the same bus", async () => {
     const channel = `${newRoom()}:wide`;
     const bus = open();
     const slow = await bus

@@ -215,7 +215,7 @@ class Agent:
         if seconds > 0:
             request.wait_duration.CopyFrom(to_duration(wait))
         timeout = seconds + self._connection.timeout
-        response = await self._connection.call(lambda to: to.bus.Fetch, request, timeout=timeout)
+        response = await self._connection.call(lambda to: to.bus.Fetch, request, timeout=timeout, wait=seconds)
         return read_page(response, self._wrap)
 
     async def history(self, channel: str, **options: Unpack[FetchOptions]) -> AsyncIterator[Message]:
@@ -294,7 +294,13 @@ class Agent:
             if self._profile is not None:
                 request = agent_service_pb2.RegisterAgentRequest(agent=self._profile)
                 # As often as it takes: what waits for it has deadlines of its own.
-                await self._connection.call(lambda to: to.agents.RegisterAgent, request, retries=math.inf)
+                await self._connection.call(
+                    lambda to: to.agents.RegisterAgent,
+                    request,
+                    timeout=math.inf,
+                    retries=math.inf,
+                    what=f"registering {self.id}",
+                )
                 self._profile = None
 
     def _subscribe_for_answers(self) -> Subscription:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from .agent import Agent, AgentSettings
 from .agents import Agents
 from .channels import Channels
 from .connection import DEFAULT_URL, Connection, Endpoint
+from .link_options import LinkOptions, resolve_link_options
 from .options import Profile, Seconds
 from .positions import MemoryPositionStore, PositionStore
 from .rooms import Rooms
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class BusOptions(TypedDict, total=False):
+class BusOptions(LinkOptions, total=False):
     """How to talk to the bus. Every key is optional."""
 
     api_key: str | Callable[[], str] | None
@@ -32,12 +33,15 @@ class BusOptions(TypedDict, total=False):
     certificate."""
     positions: PositionStore
     """Where subscriptions with a `name` keep how far they read. Default: memory."""
-    call_timeout: Seconds
-    """How long one attempt of a call may take. Default: 30 s."""
     send_timeout: Seconds | None
     """How long `send` tries. Default: 60 s; None: without end. See `send`."""
     close_timeout: Seconds
     """How long closing waits for what is being sent. Default: 10 s."""
+    on_warning: Callable[[str], None]
+    """Told what people should know and no code asked for: messages that are gone and no `on_gap` took; what is tried
+    again and again, once until the bus answers, after four failures in a row or one that took a second. Must neither
+    block nor raise. Default: a warning in the log `agentbus`; `lambda _: None` for silence. Nothing else is written
+    anywhere."""
     max_outstanding_messages: int
     """How many messages of one agent may be without an answer; `send` waits for room. Default: 1,000."""
     max_outstanding_bytes: int
@@ -60,7 +64,10 @@ class AgentBus:
     """
 
     def __init__(self, url: str | Sequence[str] = DEFAULT_URL, **options: Unpack[BusOptions]) -> None:
-        """`url`: "http://host:port", "https://host" (TLS), "unix:/path", or several of them. Raises ValueError."""
+        """`url`: "http://host:port", "https://host" (TLS), "unix:/path", or several of them: one is used at a
+        time, the next one when it fails, and one that failed is the last choice for 5 s, doubled up to a minute while
+        it goes on failing. Raises ValueError.
+        """
         unknown = options.keys() - BusOptions.__optional_keys__
         if unknown:
             raise TypeError(f"AgentBus has no option {min(unknown)!r}")
@@ -69,8 +76,9 @@ class AgentBus:
             [url] if isinstance(url, str) else url,
             api_key=options.get("api_key"),
             credentials=options.get("credentials"),
-            timeout=to_seconds(options.get("call_timeout", 30.0)),
+            link=resolve_link_options(options),
             max_response_bytes=options.get("max_response_bytes", 16_777_216),
+            warn=options.get("on_warning"),
         )
         self._open: dict[str, Agent] = {}
         self._settings = AgentSettings(

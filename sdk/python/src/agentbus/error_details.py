@@ -54,7 +54,8 @@ def from_error(error: Error) -> BusError:
     """Translates the failure of one item of a stream."""
     code = _CODE_NAMES.get(error.code, "UNKNOWN")
     delay = error.retry_delay.ToTimedelta().total_seconds() if error.HasField("retry_delay") else None
-    return _bus_error(error.message, code, error.reason, delay, dict(error.metadata), [])
+    violations = [FieldViolation(v.field, v.description) for v in error.field_violations]
+    return _bus_error(error.message, code, error.reason, delay, dict(error.metadata), violations)
 
 
 def _bus_error(

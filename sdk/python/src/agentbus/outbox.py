@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from .backoff import Backoff
 from .budget import Budget
 from .connection import Connection, Endpoint, outcome
 from .errors import BusError, ClosedError, deadline_error
+from .failure_row import FailureRow
 from .publish_window import Lane, Pending, PublishWindow
-from .reconnecting_stream import WARN_AFTER_FAILURES
 from .v1 import bus_service_pb2
 
 if TYPE_CHECKING:
@@ -24,12 +22,8 @@ if TYPE_CHECKING:
 
     PublishCall = grpc.aio.StreamStreamCall[bus_service_pb2.PublishStreamRequest, bus_service_pb2.PublishStreamResponse]
 
-ANSWER_SECONDS: Final = 30.0
-"""An answer that takes longer counts as a cut: everything goes again on a new stream."""
 IDLE_SECONDS: Final = 5.0
 """A stream that nobody needs would keep the agent present and the server busy."""
-
-logger = logging.getLogger("agentbus")
 
 
 class Outbox:
@@ -48,8 +42,8 @@ class Outbox:
         self._agent_id = agent_id
         self._prepare = prepare
         self._budget = Budget(max_messages, max_bytes)
-        self._backoff = Backoff()
-        self._window = PublishWindow(agent_id, self._backoff)
+        self._backoff = connection.backoff()
+        self._window = PublishWindow(agent_id, self._backoff, connection.moves_on)
         self._outstanding = 0
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
@@ -57,6 +51,8 @@ class Outbox:
         self._pump: asyncio.Task[None] | None = None
         self._closed = False
         self._progressed = False
+        self._row = FailureRow()
+        self._awaited_since = 0.0
 
     async def publish(self, lane: Lane, message: message_pb2.Message, timeout: float | None) -> Receipt:
         """Resolves when the message is stored. Raises BusError: DEADLINE when that took longer than `timeout` seconds
@@ -124,7 +120,6 @@ class Outbox:
                 timer.cancel()
 
     async def _run(self) -> None:
-        failures = 0
         try:
             await self._prepare()
             while True:
@@ -138,11 +133,11 @@ class Outbox:
                 self._window.cut()
                 if error is None or not self._window.has_work:
                     continue
-                if error.retry == "RECONNECT":
-                    self._connection.failed(endpoint)
-                failures = 0 if self._progressed else failures + 1
-                if failures == WARN_AFTER_FAILURES:
-                    logger.warning("%s cannot publish (%s); going on trying", self._agent_id, error)
+                self._connection.failed(endpoint, error)
+                if self._progressed:
+                    self._row.clear()
+                elif self._row.add():
+                    self._connection.keeps_failing(f"publishing of {self._agent_id}", error)
                 await asyncio.sleep(max(error.retry_delay or 0, self._backoff.next()))
         except (BusError, ClosedError) as error:
             self._window.reject_all(error)
@@ -152,7 +147,7 @@ class Outbox:
         self._progressed = False
         call = endpoint.bus.PublishStream(metadata=self._connection.metadata)
         writer = asyncio.ensure_future(self._write(call, endpoint))
-        reader = asyncio.ensure_future(self._read(call))
+        reader = asyncio.ensure_future(self._read(call, endpoint))
         try:
             await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
             # When both failed, what the reader met is the status of the call; the writer only met its end.
@@ -177,32 +172,45 @@ class Outbox:
                 return
             request = None if moved else self._window.next_request(loop.time())
             if request is not None:
+                if self._window.unanswered == 1:
+                    self._awaited_since = loop.time()
                 await call.write(request)
                 continue
             pause = self._window.resume_at - loop.time()
             with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), pause if pause > 0 else None)
 
-    async def _read(self, call: PublishCall) -> None:
+    async def _read(self, call: PublishCall, endpoint: Endpoint) -> None:
         loop = asyncio.get_running_loop()
+        patience = self._connection.answer_timeout(self._row.count)
+        quiet_since = loop.time()
         reading: asyncio.Future[bus_service_pb2.PublishStreamResponse | None] | None = None
+
+        def due() -> float:
+            return self._awaited_since + patience if self._window.unanswered else quiet_since + IDLE_SECONDS
+
         try:
             while True:
                 reading = reading or asyncio.ensure_future(_read_one(call))
-                unanswered = self._window.unanswered > 0
-                done, _ = await asyncio.wait({reading}, timeout=ANSWER_SECONDS if unanswered else IDLE_SECONDS)
+                # Something may be sent while nothing is awaited, and its answer is due before the idle time is over.
+                done, _ = await asyncio.wait({reading}, timeout=min(max(0.0, due() - loop.time()), patience))
                 if not done:
-                    if unanswered:
-                        raise BusError(f"no answer to a publish within {ANSWER_SECONDS:g} s", code="UNAVAILABLE")
+                    if loop.time() < due():
+                        continue
+                    if self._window.unanswered:
+                        raise BusError(f"no answer to a publish within {patience:g} s", code="UNAVAILABLE")
                     if not self._window.has_work:
                         return
+                    quiet_since = loop.time()
                     continue
                 response = outcome(reading)
                 reading = None
                 if response is None:
                     raise BusError("the publish stream was cut", code="UNAVAILABLE")
                 self._progressed = True
-                self._window.answered(response, loop.time())
+                quiet_since = self._awaited_since = loop.time()
+                self._window.answered(response, quiet_since)
+                self._connection.reached(endpoint)
                 self._changed.set()
         finally:
             if reading is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from .backoff import Backoff
@@ -77,9 +78,11 @@ class PublishWindow:
       again, in order and under the same request ids, as the contract wants it.
     """
 
-    def __init__(self, agent_id: str, backoff: Backoff) -> None:
+    def __init__(self, agent_id: str, backoff: Backoff, moves_on: Callable[[BusError], bool]) -> None:
+        """`moves_on`: whether a refusal is met by sending everything to another address."""
         self._agent_id = agent_id
         self._backoff = backoff
+        self._moves_on = moves_on
         self._waiting: dict[Lane, deque[Pending]] = {}
         self._resend: deque[Batch] = deque()
         self._in_flight: deque[Batch] = deque()
@@ -139,7 +142,7 @@ class PublishWindow:
         return bus_service_pb2.PublishStreamRequest(request_id=batch.request_id, publish=publish)
 
     def answered(self, response: bus_service_pb2.PublishStreamResponse, now: float) -> None:
-        """Takes an answer. Raises BusError RECONNECT when the stream is of no more use."""
+        """Takes an answer. Raises BusError when the stream is of no more use."""
         if not self._in_flight or self._in_flight[0].request_id != response.request_id:
             raise BusError(f"the server answered request {response.request_id} out of turn", code="INTERNAL")
         batch = self._in_flight.popleft()
@@ -157,12 +160,12 @@ class PublishWindow:
         if error.retry == "NEVER":
             self._refused_for_good(batch, error)
             return
-        if error.reason != "RESEND_REQUIRED" or not self._refused:
-            self.resume_at = now + max(error.retry_delay or 0, self._backoff.next())
         self._halted = True
         self._refused.append(batch)
-        if error.retry == "RECONNECT":
+        if self._moves_on(error):
             raise error
+        if error.reason != "RESEND_REQUIRED" or len(self._refused) == 1:
+            self.resume_at = now + max(error.retry_delay or 0, self._backoff.next())
 
     def cut(self) -> None:
         """The stream is gone: what was not answered goes again on the next one. The keys make that safe."""

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import grpc.aio
 
-from .backoff import Backoff
 from .connection import Connection, Endpoint, outcome
 from .errors import BusError, ClosedError
 from .events import Cut
+from .failure_row import FailureRow
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message as ProtoMessage
 
-WARN_AFTER_FAILURES: Final = 4
-"""From so many failed attempts in a row on it is more than a restart; people should hear of it, once."""
-
 Request = TypeVar("Request", bound="ProtoMessage")
 Response = TypeVar("Response", bound="ProtoMessage")
-logger = logging.getLogger("agentbus")
 
 
 class ReconnectingStream(Generic[Request, Response]):
@@ -45,8 +40,8 @@ class ReconnectingStream(Generic[Request, Response]):
         self._endpoint: Endpoint | None = None
         self._call: grpc.aio.UnaryStreamCall[Request, Response] | None = None
         self._reading: asyncio.Future[object] | None = None
-        self._backoff = Backoff()
-        self._failures = 0
+        self._backoff = connection.backoff()
+        self._row = FailureRow()
         self._pause = 0.0
         self._closed = False
 
@@ -76,7 +71,9 @@ class ReconnectingStream(Generic[Request, Response]):
         except BusError as error:
             return self._lost(error)
         self._reading = None
-        self._failures = 0
+        if self._endpoint is not None:
+            self._connection.reached(self._endpoint)
+        self._row.clear()
         self._backoff.reset()
         return cast("Response", response)
 
@@ -85,7 +82,7 @@ class ReconnectingStream(Generic[Request, Response]):
         one.
         """
         if self._endpoint is not None:
-            self._connection.failed(self._endpoint)
+            self._connection.left(self._endpoint)
         self._drop()
         self._pause = self._backoff.next()
 
@@ -95,18 +92,14 @@ class ReconnectingStream(Generic[Request, Response]):
         self._drop()
 
     def _lost(self, error: BusError) -> Cut:
+        if self._endpoint is not None:
+            self._connection.failed(self._endpoint, error)
+        self._drop()
         if error.retry == "NEVER":
-            self._drop()
             raise error
-        if error.retry == "RECONNECT":
-            self.move_on()
-        else:
-            self._drop()
-            self._pause = self._backoff.next()
-        self._pause = max(error.retry_delay or 0, self._pause)
-        self._failures += 1
-        if self._failures == WARN_AFTER_FAILURES:
-            logger.warning("the %s fails again and again (%s); going on trying", self._what, error)
+        self._pause = max(error.retry_delay or 0, self._backoff.next())
+        if self._row.add():
+            self._connection.keeps_failing(f"the {self._what}", error)
         return Cut(error)
 
     def _drop(self) -> None:

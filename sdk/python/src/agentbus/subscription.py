@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
@@ -31,8 +30,6 @@ SILENT_INTERVALS: Final = 2.5
 """After so many heartbeat intervals without a word a stream counts as cut."""
 SAVE_SECONDS: Final = 1.0
 """How often positions are saved while a response is being read."""
-
-logger = logging.getLogger("agentbus")
 
 
 class SubscriptionHost(NamedTuple):
@@ -101,7 +98,7 @@ class Subscription:
             if isinstance(event, Message):
                 return event
             if isinstance(event, Gap) and self._on_gap is None:
-                logger.warning("%s; subscribe with on_gap to handle this", event)
+                self._host.connection.warn(f"{event}; subscribe with on_gap to handle this")
         raise StopAsyncIteration
 
     async def events(self) -> AsyncIterator[SubscriptionEvent]:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61gentbus/v1/error.proto\x12\x0b\x61gentbus.v1\x1a\x1egoogle/protobuf/duration.proto\"\x84\x02\n\x05\x45rror\x12\x12\n\x04\x63ode\x18\x01 \x01(\x05R\x04\x63ode\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12:\n\x0bretry_delay\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryDelay\x12<\n\x08metadata\x18\x05 \x03(\x0b\x32 .agentbus.v1.Error.MetadataEntryR\x08metadata\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61gentbus/v1/error.proto\x12\x0b\x61gentbus.v1\x1a\x1egoogle/protobuf/duration.proto\"\xcc\x02\n\x05\x45rror\x12\x12\n\x04\x63ode\x18\x01 \x01(\x05R\x04\x63ode\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x03 \x01(\tR\x07message\x12:\n\x0bretry_delay\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\nretryDelay\x12<\n\x08metadata\x18\x05 \x03(\x0b\x32 .agentbus.v1.Error.MetadataEntryR\x08metadata\x12\x46\n\x10\x66ield_violations\x18\x06 \x03(\x0b\x32\x1b.agentbus.v1.FieldViolationR\x0f\x66ieldViolations\x1a;\n\rMetadataEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"H\n\x0e\x46ieldViolation\x12\x14\n\x05\x66ield\x18\x01 \x01(\tR\x05\x66ield\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scriptionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERROR_METADATAENTRY']._loaded_options = None
   _globals['_ERROR_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_ERROR']._serialized_start=73
-  _globals['_ERROR']._serialized_end=333
-  _globals['_ERROR_METADATAENTRY']._serialized_start=274
-  _globals['_ERROR_METADATAENTRY']._serialized_end=333
+  _globals['_ERROR']._serialized_end=405
+  _globals['_ERROR_METADATAENTRY']._serialized_start=346
+  _globals['_ERROR_METADATAENTRY']._serialized_end=405
+  _globals['_FIELDVIOLATION']._serialized_start=407
+  _globals['_FIELDVIOLATION']._serialized_end=479
 # @@protoc_insertion_point(module_scope)
