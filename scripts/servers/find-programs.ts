@@ -1,15 +1,42 @@
-import { accessSync, constants, existsSync, globSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, globSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { run } from "../run.ts";
-import type { ServerKind } from "./server-kind.ts";
+import type { ServerProgram } from "./server-kind.ts";
 
-/** Paths of a server's programs on this machine, in their order; undefined when one is missing. */
-export function findPrograms(kind: ServerKind): readonly string[] | undefined {
-  const onPath = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
+/** What is needed of a kind to find its programs, and to install them. */
+export type Installable = Pick<ServerProgram, "programs" | "folders" | "aptPackage">;
+
+/**
+ * Paths of a server's programs on this machine, in their order; undefined when one is missing. Folders that
+ * AGENTBUS_TEST_PROGRAMS names come first, for all of a server's programs: never two of different versions. Throws when it
+ * names a folder without programs: the tests would run on another version than was meant.
+ */
+export function findPrograms(kind: Installable): readonly string[] | undefined {
   const versions = kind.folders.flatMap((pattern) => globSync(pattern).sort(byVersion).reverse());
-  const folders = [...versions, ...onPath];
-  const found = kind.programs.map((program) => folders.map((folder) => join(folder, program)).find(isExecutable));
+  const chosen = foldersIn("AGENTBUS_TEST_PROGRAMS");
+  for (const folder of chosen) checkFolder(folder);
+  return findIn(chosen, kind) ?? findIn([...versions, ...foldersIn("PATH")], kind);
+}
+
+function findIn(folders: readonly string[], { programs }: Installable): readonly string[] | undefined {
+  const found = programs.map((program) => folders.map((folder) => join(folder, program)).find(isExecutable));
   return found.every((program) => program !== undefined) ? found : undefined;
+}
+
+function checkFolder(folder: string): void {
+  const wrong = `AGENTBUS_TEST_PROGRAMS names ${JSON.stringify(folder)}, which `;
+  if (!existsSync(folder)) throw new Error(`${wrong}does not exist`);
+  if (!statSync(folder).isDirectory()) throw new Error(`${wrong}is a file: name the folder it is in`);
+  const holdsPrograms = readdirSync(folder).some((name) => {
+    const path = join(folder, name);
+    return isExecutable(path) && statSync(path).isFile();
+  });
+  if (!holdsPrograms)
+    throw new Error(`${wrong}holds no program: name the folder with the servers' programs, often .../bin`);
+}
+
+function foldersIn(variable: string): readonly string[] {
+  return (process.env[variable] ?? "").split(delimiter).filter((folder) => folder !== "");
 }
 
 /** Tells packages that are being installed not to start their services: tests start servers of their own. */
@@ -19,7 +46,7 @@ let installing: Promise<unknown> = Promise.resolve();
 
 /** Installs a server's Debian package when we may: as root, on Debian or Ubuntu, not switched off. Says so. */
 export async function installPrograms(
-  kind: ServerKind,
+  kind: Installable,
   say: (text: string) => void,
 ): Promise<readonly string[] | undefined> {
   if (process.env["AGENTBUS_TEST_INSTALL"] === "0" || process.getuid?.() !== 0) return undefined;

@@ -1,10 +1,8 @@
 import type { Socket } from "node:net";
 
-/** What a kind of server is called, where it is found, and how it is started for tests. */
-export interface ServerKind {
-  readonly name: ServerName;
-  /** The environment variable with the URL of a server that is to be used as it is. */
-  readonly variable: string;
+/** Where a server is found on a machine, and how it is started for tests. */
+export interface ServerProgram {
+  readonly name: string;
   /** Programs it needs, by name; looked for on PATH and in `folders`. */
   readonly programs: readonly string[];
   /** Further folders, newest version last; `*` stands for a version. */
@@ -14,13 +12,20 @@ export interface ServerKind {
   /** System users to run as when we are root: the first that exists. These servers refuse root, or should not have it. */
   readonly users: readonly string[];
   readonly stopSignal: NodeJS.Signals;
-  readonly docker: DockerImage;
   /** Prepares the data folder. Programs are paths, in the order of `programs`. */
   prepare?(place: Place): Command;
   serve(place: Place): Command;
   url(host: string, port: number): string;
   /** Whether a freshly connected server answers as one that takes work; the socket is closed behind it. */
   probe(socket: Socket, url: string): Promise<boolean>;
+}
+
+/** A server that tests and benches ask for by its name. */
+export interface ServerKind extends ServerProgram {
+  readonly name: ServerName;
+  /** The environment variable with the URL of a server that is to be used as it is. */
+  readonly variable: string;
+  readonly docker: DockerImage;
 }
 
 export type ServerName = "redis" | "postgres" | "mariadb" | "nats";

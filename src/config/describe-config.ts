@@ -1,7 +1,7 @@
-import { stringify } from "yaml";
 import { isTree, type Tree } from "./layers.ts";
 import type { Config } from "./load-config.ts";
 import { formatDuration, formatSize } from "./units.ts";
+import { yaml } from "./yaml.ts";
 
 const REDACTED = "<redacted>";
 const SECRET_KEY = /pass|secret|token|credential|private|^key$|apikey$|sha256/i;
@@ -11,7 +11,7 @@ const SECRET_KEY = /pass|secret|token|credential|private|^key$|apikey$|sha256/i;
  * URLs, and what is named like a secret among the options of a custom storage.
  */
 export function describeConfig(config: Config): string {
-  return stringify(written(config), { lineWidth: 0 });
+  return yaml().stringify(written(config), { lineWidth: 0 });
 }
 
 /** From resolved to written form: `drainMs: 10000` becomes `drain: 10s`, `maxBytes: 1024` becomes `maxBytes: 1KiB`. */

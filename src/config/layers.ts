@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import { parseDocument } from "yaml";
 import { ConfigError } from "./config-error.ts";
+import { yaml } from "./yaml.ts";
 
 export type Tree = { readonly [key: string]: unknown };
 
@@ -71,7 +71,7 @@ export function valueAt(tree: unknown, path: readonly PropertyKey[]): unknown {
 
 /** Parses YAML. Throws ConfigError with line and column of every fault. */
 export function parseYaml(text: string, source: string): unknown {
-  const document = parseDocument(text, { prettyErrors: true });
+  const document = yaml().parseDocument(text, { prettyErrors: true });
   if (document.errors.length > 0) {
     throw new ConfigError(document.errors.map(({ message }) => ({ path: "", source, message: message.trimEnd() })));
   }

@@ -212,23 +212,38 @@ describe("rooms and storage", () => {
     const of = (url: string, storage: object = {}) =>
       storageSettings(loadConfig({ overrides: { storage: { url, ...storage } } }));
     const common = { prefix: "agentbus", connectTimeoutMs: 5_000, timeoutMs: 5_000, maxPendingBytes: 67_108_864 };
-    assert.deepEqual(of("redis://h:1/0"), { url: "redis://h:1/0", options: { ...common, ioredis: {} } });
+    assert.deepEqual(of("redis://h:1/0"), {
+      url: "redis://h:1/0",
+      options: { ...common, dedupKeys: 1_000_000, maxRelayBytes: 33_554_432, heartbeatMs: 1_000, ioredis: {} },
+    });
     assert.deepEqual(of("postgresql://u:p@h/d?sslmode=verify-full&prefix=blue"), {
       url: "postgresql://u:p@h/d?sslmode=verify-full",
-      options: { ...common, prefix: "blue", maxConnections: 8, heartbeatMs: 5_000 },
+      options: {
+        ...common,
+        ...{ prefix: "blue", maxConnections: 8, heartbeatMs: 5_000, dedupKeys: 16_000_000, maxRelayBytes: 33_554_432 },
+      },
     });
     assert.deepEqual(of("mariadb://u@h/d?prefix=blue", { mysql: { tlsMode: "required" }, shared: { timeout: "1s" } }), {
       url: "mariadb://u@h/d",
-      options: { ...common, prefix: "blue", timeoutMs: 1_000, poolSize: 8, tlsMode: "required" },
+      options: {
+        ...common,
+        ...{ prefix: "blue", timeoutMs: 1_000, poolSize: 8, tlsMode: "required" },
+        ...{ dedupKeys: 1_000_000, maxWaiting: 10_000, pollMs: 4 },
+      },
     });
+    const dedupKeys = 5_000;
+    for (const kind of ["redis", "postgres", "mysql"]) {
+      const { options } = of(`${kind}://u@h/1`, { [kind]: { dedupKeys } });
+      assert.equal((options as { dedupKeys: number }).dedupKeys, dedupKeys);
+    }
     assert.throws(() => of("redis://h:1/0?prefix=Blue"), /prefix must be 1 to 32 of a-z 0-9 _/);
   });
 
   it("gives each storage its own options", () => {
     const of = (url: string) =>
       storageSettings(loadConfig({ overrides: { storage: { url, options: { a: 1 } } } })).options;
-    assert.deepEqual(of("memory:"), { ringSize: 10_000, maxBytes: 536_870_912 });
-    assert.deepEqual(of("file:./data"), { maxBytes: 68_719_476_736 });
+    assert.deepEqual(of("memory:"), { ringSize: 10_000, maxBytes: 536_870_912, dedupKeys: 1_000_000 });
+    assert.deepEqual(of("file:./data"), { maxBytes: 68_719_476_736, dedupKeys: 1_000_000 });
     assert.deepEqual(of("tape://x"), { a: 1 });
   });
 });

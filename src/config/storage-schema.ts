@@ -1,6 +1,14 @@
 import { z } from "zod";
 import { count, duration, size } from "./fields.ts";
 
+const MAX_DEDUP_KEYS = 16_000_000;
+
+/** How many idempotency keys are kept, of everything that the text names. */
+const dedupKeys = (fallback: number, text: string) => count(1, MAX_DEDUP_KEYS).default(fallback).describe(text);
+const IN_MEMORY =
+  "Idempotency keys that the node keeps in memory, of all channels together, 44 bytes each; beyond, the oldest are forgotten, " +
+  "even within `dedupWindow`.";
+
 /** Names tables, schemas and keys, so it is what all of them allow. */
 export const PREFIX_PATTERN = /^(?!pg_)[a-z][a-z0-9_]{0,31}$/;
 export const PREFIX_RULE = "must be 1 to 32 of a-z 0-9 _, starting with a letter and not with pg_";
@@ -8,12 +16,14 @@ export const PREFIX_RULE = "must be 1 to 32 of a-z 0-9 _, starting with a letter
 const memory = z.strictObject({
   ringSize: count(1, 100_000_000).default(10_000).describe("Messages kept of one channel."),
   maxBytes: size("1MiB", "1024TiB").prefault("512MiB").describe("Bytes kept of all channels; the oldest go first."),
+  dedupKeys: dedupKeys(1_000_000, IN_MEMORY),
 });
 
 const file = z.strictObject({
   maxBytes: size("1MiB", "1024TiB")
     .prefault("64GiB")
     .describe("Size of the database file; beyond it publishes are refused with STORAGE_FULL."),
+  dedupKeys: dedupKeys(1_000_000, IN_MEMORY),
 });
 
 const shared = z
@@ -41,20 +51,43 @@ const shared = z
     timeoutMs: timeout,
   }));
 
-const redis = z.strictObject({
-  ioredis: z
-    .record(z.string(), z.unknown())
-    .default({})
-    .describe("Passed through to ioredis: options of Redis, Cluster or Sentinel, such as `tls` or `sentinelPassword`."),
-});
+const RELAY =
+  "Bytes of VOLATILE messages and rings on their way to other nodes; beyond, they are dropped, which is told.";
+
+const redis = z
+  .strictObject({
+    dedupKeys: dedupKeys(
+      1_000_000,
+      "Idempotency keys of one channel after which older ones may be forgotten, even within `dedupWindow`: the server keeps " +
+        "between so many and twice as many, about 150 bytes each.",
+    ),
+    maxRelayBytes: size("1MiB", "1GiB").prefault("32MiB").describe(RELAY),
+    heartbeat: duration("100ms", "60s")
+      .prefault("1s")
+      .describe("How often each connection is asked whether it is alive."),
+    ioredis: z
+      .record(z.string(), z.unknown())
+      .default({})
+      .describe(
+        "Passed through to ioredis: options of Redis, Cluster or Sentinel, such as `tls` or `sentinelPassword`.",
+      ),
+  })
+  .transform(({ heartbeat, ...rest }) => ({ ...rest, heartbeatMs: heartbeat }));
 
 const postgres = z
   .strictObject({
+    dedupKeys: dedupKeys(
+      MAX_DEDUP_KEYS,
+      "Idempotency keys that the server keeps, of all channels together, about 150 bytes each with their index; the sweep " +
+        "removes the oldest beyond, even within `dedupWindow`.",
+    ),
+    maxRelayBytes: size("1MiB", "1GiB").prefault("32MiB").describe(RELAY),
     listenUrl: z
       .string()
       .optional()
       .describe(
-        "Where to LISTEN when `storage.url` leads to a pooler in transaction mode, which loses notifications. Unset: there.",
+        "Where to LISTEN when `storage.url` leads to a pooler in transaction mode, which loses notifications: a URL of " +
+          "PostgreSQL itself. The pooler must pass prepared statements on (PgBouncer 1.21 or newer). Unset: there.",
       ),
     heartbeat: duration("100ms", "60s")
       .prefault("5s")
@@ -63,18 +96,30 @@ const postgres = z
   .transform(({ heartbeat, ...rest }) => ({ ...rest, heartbeatMs: heartbeat }));
 
 const path = () => z.string().optional();
-const mysql = z.strictObject({
-  tlsMode: z
-    .enum(["disabled", "required", "verify-ca", "verify-identity"])
-    .optional()
-    .describe(
-      "`required` encrypts whoever the server is, `verify-ca` wants a known authority, `verify-identity` the host's name, " +
-        "too. Unset: `verify-identity` with one of the files below, else `disabled`.",
-    ),
-  tlsCaFile: path().describe("PEM file of the authorities to trust. Unset: those that Node.js trusts."),
-  tlsCertFile: path().describe("PEM file of this node's certificate."),
-  tlsKeyFile: path().describe("PEM file of its key."),
-});
+const mysql = z
+  .strictObject({
+    dedupKeys: dedupKeys(1_000_000, IN_MEMORY),
+    maxWaiting: count(1, 1_000_000)
+      .default(10_000)
+      .describe("Operations that may wait for a connection; beyond, they are refused with OVERLOADED."),
+    poll: duration("1ms", "500ms")
+      .prefault("4ms")
+      .describe(
+        "How soon the server is asked again for news of other nodes, while every answer has some; without news it is asked " +
+          "less and less often, every 500 ms in the end. Longer: less load, later deliveries from other nodes.",
+      ),
+    tlsMode: z
+      .enum(["disabled", "required", "verify-ca", "verify-identity"])
+      .optional()
+      .describe(
+        "`required` encrypts whoever the server is, `verify-ca` wants a known authority, `verify-identity` the host's name, " +
+          "too. Unset: `verify-identity` with one of the files below, else `disabled`.",
+      ),
+    tlsCaFile: path().describe("PEM file of the authorities to trust. Unset: those that Node.js trusts."),
+    tlsCertFile: path().describe("PEM file of this node's certificate."),
+    tlsKeyFile: path().describe("PEM file of its key."),
+  })
+  .transform(({ poll, ...rest }) => ({ ...rest, pollMs: poll }));
 
 /** Where messages are kept. */
 export const storageSchema = z.strictObject({

@@ -7,6 +7,8 @@
  * - `maxInParent` is checked in the same step as the put.
  * - A record with `expiresAtMs` is not returned from that moment on (store's clock), and may be removed any time after.
  * - Values are JSON: plain objects of strings, numbers, booleans, arrays and such objects.
+ * - A record that fails its checksum is never returned: get, list, and a put or delete that names a version throw
+ *   DATA_DAMAGED. One that names none replaces or removes it, which heals it.
  * - A driver's errors become BusError STORAGE_UNAVAILABLE.
  */
 export interface Directory {

@@ -10,9 +10,18 @@ import type { RecordKey } from "./directory.ts";
  */
 export interface Doorbell {
   ring(ring: Ring): void;
+  /**
+   * Told whether other nodes are there, as far as this one knows; until it is told, there are some. While there are none,
+   * rings of logs, which cost each append something, need not be sent, and this node's listeners hear them all the same. A
+   * node that has come and is not known yet finds by asking, as after a ring that was lost.
+   */
+  expectOthers?(present: boolean): void;
   /** Until the returned function is called. A listener that throws is logged and kept. */
   listen(listener: (ring: Ring) => void): Stop;
 }
+
+/** A log's ring. */
+export type LogRing = Extract<Ring, { readonly topic: "log" }>;
 
 export type Ring =
   /** The log `key` ("room:channel") has reached at least `head`, whose sequence was issued under `epoch`. */

@@ -49,8 +49,12 @@ export interface MessageLog {
   /** Entries in order, expired ones and private ones included: who may see what is decided by the reader. */
   read(request: ReadRequest): Promise<ReadResult>;
 
-  /** The oldest retained entry of this id. */
-  findId(name: ChannelName, id: string): Promise<number | undefined>;
+  /**
+   * Sequences of the oldest retained entries of this id behind `after`, in order: at least one when there is one, and as
+   * many more as are found in the same step anyway, at most 100. Ids are the senders' and need not differ. Throws
+   * DATA_DAMAGED when none is found and a part that may hold one cannot be read.
+   */
+  findId(name: ChannelName, id: string, after: number): Promise<readonly number[]>;
 
   /** The first sequence accepted at or after this time; head + 1 when there is none. */
   findTime(name: ChannelName, timeMs: number): Promise<number>;

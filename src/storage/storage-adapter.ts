@@ -12,7 +12,7 @@ export interface StorageCapabilities {
   readonly shared: boolean;
   /** The best a publish reaches; weaker levels are met, too. Read from the server's settings where it is shared. */
   readonly durability: Durability;
-  /** Rings of other nodes come by themselves, at once; else the doorbell has to ask for them, every 20 to 500 ms. */
+  /** Rings of other nodes come by themselves, at once; else the doorbell has to ask for them, every 4 to 500 ms. */
   readonly notifies: boolean;
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "vitest";
-import type { Doorbell, Ring } from "../../src/storage/doorbell.ts";
+import type { Doorbell, LogRing, Ring } from "../../src/storage/doorbell.ts";
 import { waitUntil } from "../support/wait.ts";
 import { append, INCARNATION, NAME, records } from "./appending.ts";
 import type { OpenedStorage, OpenStorage } from "./opened-storage.ts";
@@ -11,7 +11,7 @@ const RECORD_RING: Ring = { topic: "record", key: { kind: "room", parent: "", id
 
 /** What every Doorbell promises. Each adapter's test file calls it once. */
 export function describeDoorbell(adapter: string, open: OpenStorage): void {
-  describe(`${adapter} doorbell`, { timeout: 20_000 }, () => {
+  describe(`${adapter} doorbell`, () => {
     let opened: OpenedStorage;
     let doorbell: Doorbell;
     beforeEach(async () => {
@@ -91,6 +91,37 @@ export function describeDoorbell(adapter: string, open: OpenStorage): void {
       await reached(renewed.links.at(-1)!.epoch);
     });
 
+    it("rings its own listeners for what is stored behind the one who waits for the append", async (test) => {
+      if (!opened.storage.capabilities.shared) test.skip("this storage belongs to one process");
+      const { log } = opened.storage;
+      await log.create(NAME, INCARNATION, 1);
+      for (let n = 1; n <= 10; n++) {
+        const happened: string[] = [];
+        const rung = next(doorbell, "log").then(() => happened.push("rung"));
+        await append(log, records(1));
+        happened.push("answered");
+        await rung;
+        assert.deepEqual(happened, ["answered", "rung"]);
+      }
+    });
+
+    it("is heard by its own listeners while no other node is there, and by others as soon as one is", async (test) => {
+      if (!opened.storage.capabilities.shared) test.skip("this storage belongs to one process");
+      const { log } = opened.storage;
+      await log.create(NAME, INCARNATION, 1);
+      doorbell.expectOthers?.(false);
+      const own = next(doorbell, "log");
+      await append(log, records(1));
+      await own;
+      const record = next(opened.other!.doorbell, "record");
+      doorbell.ring(RECORD_RING); // by which a node that comes is known
+      await record;
+      doorbell.expectOthers?.(true);
+      const heard = next(opened.other!.doorbell, "log");
+      await append(log, records(1));
+      assert.equal(((await heard) as LogRing).head, 2);
+    });
+
     it("makes up for what was rung while the backend could not be heard, and goes on", async (test) => {
       requireCutOff(opened, test);
       const rings: Ring[] = [];
@@ -116,6 +147,6 @@ export function describeDoorbell(adapter: string, open: OpenStorage): void {
   });
 }
 
-function isRingOf(ring: Ring, head: number): ring is Extract<Ring, { topic: "log" }> {
+function isRingOf(ring: Ring, head: number): ring is LogRing {
   return ring.topic === "log" && ring.key === NAME.key && ring.head === head;
 }

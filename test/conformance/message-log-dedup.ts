@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
 import { channelName } from "../../src/core/names.ts";
+import type { AppendRecord } from "../../src/storage/message-log.ts";
 import {
   append,
   batch,
@@ -96,6 +97,25 @@ export function describeDeduplication(opened: () => OpenedStorage): void {
       const [entry] = await append(log(), [{ ...repeated, contentDigest: 8 }]);
       assert.deepEqual([entry!.sequence, entry!.duplicate], [2, false]);
       assert.equal((await append(log(), [{ ...repeated, contentDigest: 8 }]))[0]!.sequence, 2);
+    });
+
+    // A storage that lets go of keys in lots must not let go of one that is young because its lot is old.
+    it("is remembered for its whole window, however many others come meanwhile", async () => {
+      const STEPS = 5;
+      const kept: AppendRecord[] = [];
+      for (let step = 0; step < 4 * STEPS; step++) {
+        const fresh = record();
+        await append(log(), [fresh]);
+        kept.push(fresh);
+        const young = kept.slice(-STEPS);
+        const again = await append(log(), young);
+        assert.deepEqual(
+          again.map(({ duplicate }) => duplicate),
+          young.map(() => true),
+          `step ${step}`,
+        );
+        opened().advance(WINDOW_MS / STEPS);
+      }
     });
 
     it("holds over fences, new epochs and trims", async () => {

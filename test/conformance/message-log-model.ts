@@ -104,7 +104,7 @@ function shapeOf(outcome: AppendOutcome): unknown {
 }
 
 export function describeModel(opened: () => OpenedStorage): void {
-  it("does what a simple model does, whatever the order of steps", { timeout: 120_000 }, async () => {
+  it("does what a simple model does, whatever the order of steps", async () => {
     let { log } = opened().storage;
     let runs = 0;
     const reopen = async () => {

@@ -3,13 +3,13 @@ import { createMysqlStorage } from "../../src/storage/mysql/index.ts";
 import { describeDirectory } from "./directory.ts";
 import { describeDoorbell } from "./doorbell.ts";
 import { describeMessageLog } from "./message-log.ts";
-import { onServer } from "./served-storage.ts";
+import { onServer, PATIENT } from "./served-storage.ts";
 import { describeWithServer } from "./server.ts";
 import { describeShared } from "./shared.ts";
 
 const open = (server: string) =>
   onServer(server, {
-    node: (url, prefix, environment) => createMysqlStorage(url, { prefix, poolSize: 4 }, environment),
+    node: (url, prefix, environment) => createMysqlStorage(url, { prefix, poolSize: 4, ...PATIENT }, environment),
     remove: dropTables,
   });
 

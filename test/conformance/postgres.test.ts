@@ -4,14 +4,14 @@ import { describeDirectory } from "./directory.ts";
 import { describeDoorbell } from "./doorbell.ts";
 import { describeMessageLog } from "./message-log.ts";
 import { describeRelay } from "./relay.ts";
-import { onServer } from "./served-storage.ts";
+import { onServer, PATIENT } from "./served-storage.ts";
 import { describeWithServer } from "./server.ts";
 import { describeShared } from "./shared.ts";
 
 const open = (server: string) =>
   onServer(server, {
     node: (url, prefix, environment) =>
-      createPostgresStorage(url, { prefix, maxConnections: 4, heartbeatMs: 500 }, environment),
+      createPostgresStorage(url, { prefix, maxConnections: 4, ...PATIENT }, environment),
     async remove(url, prefix) {
       const client = new pg.Client({ connectionString: url });
       await client.connect();

@@ -9,6 +9,7 @@ import { describeDoorbell } from "./doorbell.ts";
 import { describeMessageLog } from "./message-log.ts";
 import { type OpenStorage, testEnvironment } from "./opened-storage.ts";
 import { describeRelay } from "./relay.ts";
+import { PATIENT } from "./served-storage.ts";
 import { describeShared } from "./shared.ts";
 
 // A cluster refuses every step whose keys are not on one server: the whole suite shows that none needs two.
@@ -25,7 +26,7 @@ await describeWithOwnServer("redis", () => {
       const environment = { ...local, storeClock: local.now };
       const prefix = `test-${randomBytes(6).toString("hex")}`;
       const url = `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
-      const node = () => createRedisStorage(url, { prefix }, environment);
+      const node = () => createRedisStorage(url, { prefix, ...PATIENT }, environment);
       let [newest, other] = await Promise.all([node(), node()]);
       return {
         storage: newest,

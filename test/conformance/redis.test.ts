@@ -4,13 +4,13 @@ import { describeDirectory } from "./directory.ts";
 import { describeDoorbell } from "./doorbell.ts";
 import { describeMessageLog } from "./message-log.ts";
 import { describeRelay } from "./relay.ts";
-import { onServer } from "./served-storage.ts";
+import { onServer, PATIENT } from "./served-storage.ts";
 import { describeWithServer } from "./server.ts";
 import { describeShared } from "./shared.ts";
 
 const open = (server: string) =>
   onServer(server, {
-    node: (url, prefix, environment) => createRedisStorage(url, { prefix, heartbeatMs: 100 }, environment),
+    node: (url, prefix, environment) => createRedisStorage(url, { prefix, heartbeatMs: 100, ...PATIENT }, environment),
     remove: removeKeys,
   });
 

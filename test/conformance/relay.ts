@@ -9,7 +9,7 @@ const MAX_PACKET_BYTES = 8 * 2 ** 20;
 
 /** What every Relay promises. Each shared adapter that has one calls it once. */
 export function describeRelay(adapter: string, open: OpenStorage): void {
-  describe(`${adapter} relay`, { timeout: 30_000 }, () => {
+  describe(`${adapter} relay`, () => {
     let opened: OpenedStorage;
     let here: Relay;
     let there: Relay;

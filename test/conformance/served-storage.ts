@@ -9,6 +9,9 @@ export interface ServedStorage {
   remove(url: string, prefix: string): Promise<void>;
 }
 
+/** For whatever a node asks of a server that is there, and may be slow: a suite hands over a thousand calls at once. */
+export const PATIENT = { timeoutMs: 60_000, connectTimeoutMs: 60_000 };
+
 /** Two nodes of a new bus on the server at `url`; the way of the first one leads through a proxy. */
 export function onServer(url: string, { node, remove }: ServedStorage): OpenStorage {
   return async () => {

@@ -186,6 +186,19 @@ export function describeSharedLog(open: OpenStorage): void {
       assert.equal(new Set(links.map((link) => link.epoch)).size, 12);
     });
 
+    it("reads the chain of epochs as it is, however often it was read before the other changed it", async () => {
+      const chain = async (log: MessageLog) => (await log.read(readRequest({ from: 0 }))).state!.links;
+      for (const count of range(2, 5)) {
+        await append(here, records(1));
+        assert.deepEqual(await chain(here), await chain(here));
+        const { links } = await there.renewEpoch(NAME);
+        assert.equal(links.length, count);
+        for (const log of [here, there]) assert.deepEqual(await chain(log), links);
+      }
+      const { links } = await there.create(NAME, "second", 1);
+      for (const log of [here, there]) assert.deepEqual(await chain(log), links);
+    });
+
     it("trims on one while the other reads: from the floor on nothing is missing or damaged", async () => {
       await append(here, records(100));
       await append(here, records(100));

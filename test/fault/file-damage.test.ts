@@ -22,7 +22,7 @@ const PAGE = 4_096;
 const WAL_HEADER = 32;
 const FRAME = 24 + PAGE;
 
-describe("S0-2.1.4b: damage to the files of a file storage", { timeout: 120_000 }, () => {
+describe("S0-2.1.4b: damage to the files of a file storage", () => {
   const directories = useDirectories();
   let directory: string;
   beforeEach(() => {

@@ -20,7 +20,7 @@ import { createLog, useDirectories } from "./file-fixture.ts";
 
 const MIB = 1_048_576;
 
-describe("a file storage that cannot write", { timeout: 60_000 }, () => {
+describe("a file storage that cannot write", () => {
   const directories = useDirectories();
   const workers: Worker[] = [];
   const noteWorker = (worker: Worker) => {

@@ -12,7 +12,7 @@ import { type Ack, PublisherProcess } from "./publisher-process.ts";
 const KILLS = 8;
 const PRLIMIT = ["/usr/bin/prlimit", "/bin/prlimit"].find((path) => existsSync(path));
 
-describe("a file storage and its process", { timeout: 120_000 }, () => {
+describe("a file storage and its process", () => {
   const directories = useDirectories();
   const running: PublisherProcess[] = [];
   afterEach(async () => {

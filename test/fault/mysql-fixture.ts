@@ -2,10 +2,11 @@ import { type Connection, createConnection } from "mysql2/promise";
 import { createMysqlStorage, type MysqlStorageOptions } from "../../src/storage/mysql/index.ts";
 import type { OwnServer, StartServer } from "../support/server-process.ts";
 import { waitUntil } from "../support/wait.ts";
-import { type Backend, type FaultyBackend, useBackend } from "./shared/backend.ts";
+import { type Backend, type FaultyBackend, TIMEOUT_MS, useBackend } from "./shared/backend.ts";
 
 /** The server's own database would take no triggers. */
 const DATABASE = "fault";
+const IMPATIENT = { timeoutMs: TIMEOUT_MS, connectTimeoutMs: TIMEOUT_MS };
 
 type Rows = readonly (readonly unknown[])[];
 
@@ -46,17 +47,20 @@ export function useMysql(start: StartServer): MysqlBackend {
       await connection.end();
     }
   };
+  const session = async () => {
+    const connection = await connect();
+    backend.after(() => connection.end());
+    return (text: string) => query(connection, text);
+  };
 
   return Object.assign(backend, {
     product: "MySQL",
+    knowsOlderRows: false,
     mergesRings: true,
     tamper,
-    async session() {
-      const connection = await connect();
-      backend.after(() => connection.end());
-      return (text: string) => query(connection, text);
-    },
-    openSingle: (port: number) => backend.open({ poolSize: 1 }, port),
+    session,
+    openImpatient: (port?: number) => backend.open(IMPATIENT, port),
+    openSingle: (port: number) => backend.open({ ...IMPATIENT, poolSize: 1 }, port),
     openNarrow: () => backend.open(),
     async fill() {
       const full = "FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021";
@@ -71,19 +75,44 @@ export function useMysql(start: StartServer): MysqlBackend {
       await tamper("ALTER TABLE t_block DROP COLUMN id_prints");
       return /id_prints/;
     },
-    async slowCommits() {
+    async holdCommits() {
       // The answers to the statements before come through, those to the last one and to the commit do not.
-      await tamper("CREATE TRIGGER slow BEFORE INSERT ON t_ring FOR EACH ROW SET @ignored = SLEEP(0.3)");
-      const running = "SELECT id FROM information_schema.processlist WHERE state = 'User sleep'";
+      const gate = `'${backend.prefix}'`;
+      const keeper = await session();
+      await keeper(`SELECT GET_LOCK(${gate}, 0)`);
+      await tamper(
+        `CREATE TRIGGER held BEFORE INSERT ON t_ring FOR EACH ROW SET @ignored = GET_LOCK(${gate}, 100) + RELEASE_LOCK(${gate})`,
+      );
+      const held = "SELECT id FROM information_schema.processlist WHERE state = 'User lock'";
       return {
-        begun: () => waitUntil(async () => (await tamper(running)).length > 0, { what: "the last statement to run" }),
-        end: () => tamper("DROP TRIGGER slow"),
+        begun: () =>
+          waitUntil(async () => (await tamper(held)).length > 0, { what: "the last statement to be held up" }),
+        async end() {
+          await keeper(`SELECT RELEASE_LOCK(${gate})`);
+          await tamper("DROP TRIGGER held"); // behind the commit
+        },
       };
     },
     async loseTail(head: number) {
       await tamper(`DELETE FROM t_block WHERE last_sequence > ${head}`);
       const bytes = `SELECT MAX(total_bytes) FROM t_block WHERE last_sequence <= ${head}`;
       await tamper(`UPDATE t_log SET head = ${head}, total_bytes = (${bytes})`);
+    },
+    async save() {
+      for (const table of ["log", "block"]) await tamper(`CREATE TABLE t_saved_${table} AS SELECT * FROM t_${table}`);
+      return async () => {
+        const load = await connect();
+        try {
+          await load.beginTransaction();
+          for (const table of ["log", "block"]) {
+            await query(load, `DELETE FROM t_${table}`);
+            await query(load, `INSERT INTO t_${table} SELECT * FROM t_saved_${table}`);
+          }
+          await load.commit();
+        } finally {
+          await load.end();
+        }
+      };
     },
     async setDurability(level: "STORED" | "SYNCED") {
       const set = async (flush: number) => {
@@ -111,6 +140,10 @@ export function useMysql(start: StartServer): MysqlBackend {
     },
     async remove(first: number, last: number) {
       await tamper(`DELETE FROM t_block WHERE first_sequence >= ${first} AND last_sequence <= ${last}`);
+    },
+    async changeRoom(id: string, part: "value" | "version") {
+      const change = part === "value" ? "value = REPLACE(value, 'a room', 'A room')" : "version = version + 1";
+      await tamper(`UPDATE t_record SET ${change} WHERE kind = 'room' AND id = '${id}'`);
     },
   });
 }

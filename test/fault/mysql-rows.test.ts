@@ -1,17 +1,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "vitest";
+import type { AppendRecord } from "../../src/storage/message-log.ts";
 import type { StorageAdapter } from "../../src/storage/storage-adapter.ts";
-import {
-  append,
-  batch,
-  entriesOf,
-  INCARNATION,
-  isBusError,
-  NAME,
-  range,
-  record,
-  records,
-} from "../conformance/appending.ts";
+import { append, batch, entriesOf, INCARNATION, NAME, range, record, records } from "../conformance/appending.ts";
 import { describeWithOwnServer } from "../support/server-process.ts";
 import { useMysql } from "./mysql-fixture.ts";
 import { appendTen, expectDamage } from "./shared/damage.ts";
@@ -23,10 +14,10 @@ await describeWithOwnServer("mariadb", (start) => {
   const mysql = useMysql(start);
   const count = async (table: string) => Number((await mysql.tamper(`SELECT COUNT(*) FROM t_${table}`))[0]![0]);
 
-  describe("mysql: rows of rings and blocks", { timeout: 60_000 }, () => {
+  describe("mysql: rows of rings and blocks", () => {
     let storage: StorageAdapter;
     beforeEach(async () => {
-      storage = await mysql.open({ timeoutMs: 10_000 });
+      storage = await mysql.open();
       await storage.log.create(NAME, INCARNATION, 1);
     });
     const ringOf = (listener: StorageAdapter, id: string) =>
@@ -68,6 +59,16 @@ await describeWithOwnServer("mariadb", (start) => {
       assert.deepEqual([again!.sequence, again!.duplicate], [1, true]);
     });
 
+    it("a node keeps the newest of the idempotency keys, as many as configured", async () => {
+      const narrow = await mysql.open({ dedupKeys: 3 });
+      const sent = records(10);
+      for (const each of sent) await append(narrow.log, [each]);
+      const known = async (node: StorageAdapter, each: AppendRecord) => (await append(node.log, [each]))[0]!.duplicate;
+      for (const [i, each] of sent.entries()) if (i >= 7) assert.equal(await known(narrow, each), true, `${i}`);
+      assert.equal(await known(storage, sent[0]!), true, "another node keeps more");
+      assert.equal(await known(narrow, sent[0]!), false);
+    });
+
     it("sweeps remove expired records, old rings and what is left of removed logs", async () => {
       for (let n = 0; n < 5; n++) await append(storage.log, records(2));
       await storage.directory.put(roomKey("kept"), {});
@@ -105,7 +106,7 @@ await describeWithOwnServer("mariadb", (start) => {
     });
   });
 
-  describe("mysql: damaged rows", { timeout: 60_000 }, () => {
+  describe("mysql: damaged rows", () => {
     let storage: StorageAdapter;
     beforeEach(async () => {
       storage = await mysql.open();
@@ -128,15 +129,5 @@ await describeWithOwnServer("mariadb", (start) => {
         await expectDamage(storage, damage);
       });
     }
-
-    it("a changed record is told, and healed by being written", async () => {
-      const key = roomKey("a");
-      await storage.directory.put(key, { n: 1 });
-      await mysql.tamper("UPDATE t_record SET value = '{\"n\":2}'");
-      await assert.rejects(storage.directory.get(key), isBusError("DATA_DAMAGED"));
-      await assert.rejects(storage.directory.put(key, {}, { expectedVersion: 1 }), isBusError("DATA_DAMAGED"));
-      await storage.directory.put(key, { n: 3 });
-      assert.deepEqual((await storage.directory.get(key))!.value, { n: 3 });
-    });
   });
 });

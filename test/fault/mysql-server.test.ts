@@ -11,7 +11,7 @@ import { appendWhenBack, eventually, isPlain, unavailable } from "./shared/recov
 const LOCKED = "SELECT trx_id FROM information_schema.innodb_trx WHERE trx_rows_locked > 0";
 
 await describeWithOwnServer("mariadb", (start) => {
-  describe("mysql: states of the server", { timeout: 120_000 }, () => {
+  describe("mysql: states of the server", () => {
     const mysql = useMysql(start);
     let proxy: TcpProxy;
     let storage: StorageAdapter;
@@ -22,7 +22,7 @@ await describeWithOwnServer("mariadb", (start) => {
     });
 
     it("a node that vanished with the lock in its hand does not keep the others waiting for ever", async () => {
-      const other = await mysql.open({ timeoutMs: 60_000 });
+      const other = await mysql.open();
       const node = await mysql.open({ timeoutMs: 3_000 }, proxy.port);
       await append(node.log, records(1));
       for (const link of proxy.links) link.stall("down");

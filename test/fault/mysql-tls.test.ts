@@ -24,7 +24,7 @@ function makeCertificate(folder: string, name: string, subject: string): void {
   chmodSync(`${file}.key`, 0o644); // the server runs as another user
 }
 
-describe.skipIf(programs === undefined)("S3-E.5: mysql over TLS", { timeout: 60_000 }, () => {
+describe.skipIf(programs === undefined)("S3-E.5: mysql over TLS", () => {
   const folder = mkdtempSync(join(tmpdir(), "agentbus-mysql-tls-"));
   const file = (name: string) => join(folder, name);
   const servers: LaunchedServer[] = [];

@@ -2,9 +2,10 @@ import pg from "pg";
 import { createPostgresStorage, type PostgresStorageOptions } from "../../src/storage/postgres/index.ts";
 import type { StartServer } from "../support/server-process.ts";
 import { waitUntil } from "../support/wait.ts";
-import { type Backend, type FaultyBackend, useBackend } from "./shared/backend.ts";
+import { type Backend, type FaultyBackend, TIMEOUT_MS, useBackend } from "./shared/backend.ts";
 
-const HEARTBEAT_MS = 200;
+/** What does not answer a heartbeat before the next one is gone. */
+const IMPATIENT = { heartbeatMs: 500, timeoutMs: TIMEOUT_MS, connectTimeoutMs: TIMEOUT_MS };
 
 export interface PostgresBackend extends FaultyBackend, Backend<PostgresStorageOptions> {
   open: Backend<PostgresStorageOptions>["open"];
@@ -16,9 +17,7 @@ export interface PostgresBackend extends FaultyBackend, Backend<PostgresStorageO
 export function usePostgres(start: StartServer): PostgresBackend {
   const backend = useBackend<PostgresStorageOptions>({
     start,
-    open: (url, options, environment) => {
-      return createPostgresStorage(url, { heartbeatMs: HEARTBEAT_MS, ...options }, environment);
-    },
+    open: (url, options, environment) => createPostgresStorage(url, options, environment),
   });
 
   async function tamper<R extends pg.QueryResultRow>(text: string): Promise<readonly R[]> {
@@ -34,9 +33,11 @@ export function usePostgres(start: StartServer): PostgresBackend {
 
   return Object.assign(backend, {
     product: "PostgreSQL",
+    knowsOlderRows: true,
     mergesRings: true,
     tamper,
-    openSingle: (port: number) => backend.open({ maxConnections: 1 }, port),
+    openImpatient: (port?: number) => backend.open(IMPATIENT, port),
+    openSingle: (port: number) => backend.open({ ...IMPATIENT, maxConnections: 1 }, port),
     openNarrow: () => backend.open(),
     async fill() {
       await tamper(`
@@ -55,6 +56,19 @@ export function usePostgres(start: StartServer): PostgresBackend {
       await tamper(`DELETE FROM s.idempotency_key WHERE sequence > ${head}`);
       const bytes = `SELECT max(end_bytes) FROM s.entry WHERE sequence <= ${head}`;
       await tamper(`UPDATE s.log SET head = ${head}, end_bytes = (${bytes})`);
+    },
+    async save() {
+      const tables = ["log", "epoch_link", "entry", "idempotency_key"];
+      for (const table of tables) await tamper(`CREATE TABLE s.saved_${table} AS TABLE s.${table}`);
+      return () =>
+        tamper(
+          tables
+            .map(
+              (table) =>
+                `DELETE FROM s.${table}; INSERT INTO s.${table} OVERRIDING SYSTEM VALUE TABLE s.saved_${table};`,
+            )
+            .join(" "),
+        );
     },
     async setDurability(level: "STORED" | "SYNCED") {
       const set = async (value: "on" | "off") => {
@@ -83,6 +97,10 @@ export function usePostgres(start: StartServer): PostgresBackend {
     },
     async remove(first: number, last: number) {
       await tamper(`DELETE FROM s.entry WHERE sequence BETWEEN ${first} AND ${last}`);
+    },
+    async changeRoom(id: string, part: "value" | "version") {
+      const change = part === "value" ? "value = replace(value, 'a room', 'A room')" : "version = version + 1";
+      await tamper(`UPDATE s.record SET ${change} WHERE kind = 'room' AND id = '${id}'`);
     },
   });
 }

@@ -11,16 +11,15 @@ import { eventually, inTime, nextMissed, nextRing } from "./shared/recovery.ts";
 await describeWithOwnServer("postgres", (start) => {
   const postgres = usePostgres(start);
 
-  describe("postgres: notifications and packets", { timeout: 60_000 }, () => {
-    const patient = { timeoutMs: 10_000 };
+  describe("postgres: notifications and packets", () => {
     let proxy: TcpProxy;
     let one: StorageAdapter;
     /** Of its connections only the listening one goes through the proxy. */
     let two: StorageAdapter;
     beforeEach(async () => {
       proxy = await postgres.proxy();
-      one = await postgres.open(patient);
-      two = await postgres.open({ ...patient, listenUrl: postgres.url(proxy.port) });
+      one = await postgres.open();
+      two = await postgres.open({ listenUrl: postgres.url(proxy.port) });
     });
 
     it("brings packets of any size, in order, to all others", async () => {
@@ -82,7 +81,9 @@ await describeWithOwnServer("postgres", (start) => {
       assert.deepEqual([await count("idempotency_key"), await count("packet")], [5, 1]);
 
       await postgres.tamper("UPDATE s.idempotency_key SET accepted_at = accepted_at - 700000 WHERE sequence <= 3");
-      await postgres.tamper("UPDATE s.record SET expires_at = 1 WHERE expires_at > 0");
+      await postgres.tamper(
+        "UPDATE s.record SET expires_at = 1, checksum = s.record_checksum(kind, parent, id, version, 1, value) WHERE expires_at > 0",
+      );
       await postgres.tamper("UPDATE s.packet SET created_at = created_at - interval '1 hour'");
       await postgres.tamper("INSERT INTO s.removed_log SELECT id FROM s.log");
       await postgres.tamper("DELETE FROM s.log");
@@ -95,7 +96,21 @@ await describeWithOwnServer("postgres", (start) => {
     });
   });
 
-  describe("postgres: damaged rows", { timeout: 60_000 }, () => {
+  it("postgres: the sweep keeps the newest of the idempotency keys, as many as configured", async () => {
+    let now = 1_750_000_000_000;
+    const storage = await postgres.open({ dedupKeys: 3 }, undefined, { storeClock: () => now++ });
+    await storage.log.create(NAME, INCARNATION, 1);
+    const sent = records(10);
+    for (const each of sent) await append(storage.log, [each]);
+    await storage.sweep!();
+    const again = await append(storage.log, sent);
+    assert.deepEqual(
+      again.map(({ duplicate }) => duplicate),
+      sent.map((_, i) => i >= 7),
+    );
+  });
+
+  describe("postgres: damaged rows", () => {
     for (const [what, change] of [
       ["sender", "sender = 'mallory'"],
       ["audience", "audience = ''"],

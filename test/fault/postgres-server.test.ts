@@ -11,7 +11,7 @@ import { expectNewEpochFrom } from "./shared/life.ts";
 import { appendWhenBack, eventually, isPlain, unavailable } from "./shared/recovery.ts";
 
 await describeWithOwnServer("postgres", (start) => {
-  describe("postgres: states of the server", { timeout: 120_000 }, () => {
+  describe("postgres: states of the server", () => {
     const postgres = usePostgres(start);
     let proxy: TcpProxy;
     let storage: StorageAdapter;
@@ -22,14 +22,15 @@ await describeWithOwnServer("postgres", (start) => {
     });
 
     it("a node that froze in the middle of a step does not keep the others waiting for ever", async () => {
-      const other = await postgres.open({ timeoutMs: 10_000 });
+      const other = await postgres.open();
+      const node = await postgres.openImpatient(proxy.port);
       const repeated = record();
-      await append(storage.log, [repeated]);
+      await append(node.log, [repeated]);
       // A duplicate takes the long way, over several statements; this one comes behind the lock, and takes its time.
       await postgres.tamper(`
         CREATE OR REPLACE FUNCTION s.clock_ms(p_now bigint) RETURNS bigint LANGUAGE plpgsql AS $$
         BEGIN PERFORM pg_sleep(0.3); RETURN 1; END $$`);
-      const stuck = assert.rejects(async () => storage.log.append(batch([repeated])), unavailable);
+      const stuck = assert.rejects(async () => node.log.append(batch([repeated])), unavailable);
       const locked = `SELECT FROM pg_stat_activity
                        WHERE wait_event = 'PgSleep' AND application_name = 'agentbus/${postgres.prefix}'`;
       await eventually(async () => (await postgres.tamper(locked)).length > 0, "the row to be locked");

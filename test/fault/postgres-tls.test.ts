@@ -12,7 +12,7 @@ import { waitUntil } from "../support/wait.ts";
 import { usePostgres } from "./postgres-fixture.ts";
 
 await describeWithOwnServer("postgres", (start) => {
-  describe("postgres: TLS", { timeout: 60_000 }, () => {
+  describe("postgres: TLS", () => {
     const postgres = usePostgres(start);
     let certificate = "";
 
@@ -41,6 +41,16 @@ await describeWithOwnServer("postgres", (start) => {
     };
     const isPlain = (pattern: RegExp) => (error: unknown) =>
       error instanceof Error && !(error instanceof BusError) && pattern.test(error.message);
+
+    it("refuses a server without TLS where the URL asks for it, and does not wait for it", async () => {
+      await postgres.tamper("ALTER SYSTEM SET ssl = off");
+      await postgres.tamper("SELECT pg_reload_conf()");
+      await waitUntil(async () => (await postgres.tamper<{ ssl: string }>("SHOW ssl"))[0]!.ssl === "off");
+      await assert.rejects(open("localhost", "sslmode=require"), isPlain(/does not support SSL.*turn TLS on/));
+      await postgres.tamper("ALTER SYSTEM SET ssl = on");
+      await postgres.tamper("SELECT pg_reload_conf()");
+      await waitUntil(async () => (await postgres.tamper<{ ssl: string }>("SHOW ssl"))[0]!.ssl === "on");
+    });
 
     it("S1-6b: talks to a server whose certificate and name are right", async () => {
       const storage = await open("localhost", `sslmode=verify-full&sslrootcert=${certificate}`);

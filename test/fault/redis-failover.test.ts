@@ -10,7 +10,7 @@ import { startCluster, startRedis, startSentinel } from "./redis-process.ts";
 import { appendWhenBack, nextMissed } from "./shared/recovery.ts";
 
 await describeWithOwnServer("redis", () => {
-  describe("redis: fail-overs", { timeout: 120_000 }, () => {
+  describe("redis: fail-overs", () => {
     const closing: (() => unknown)[] = [];
     afterEach(async () => {
       for (const close of closing.splice(0).reverse()) await close();
@@ -42,7 +42,7 @@ await describeWithOwnServer("redis", () => {
       const missed = nextMissed(storage);
       await a.stop();
       await appendWhenBack(storage, "anew");
-      await within(missed, { timeoutMs: 30_000 });
+      await within(missed, { timeoutMs: 60_000 });
       const { head, links } = (await storage.log.state(NAME))!;
       assert.deepEqual([head, links.at(-1)!.first, links.length], [4, 4, 2]);
       assert.equal((await readAll(storage.log)).length, 4);
@@ -66,13 +66,13 @@ await describeWithOwnServer("redis", () => {
       const gone = nodes[2]!;
       gone.freeze();
       closing.push(() => gone.thaw());
-      const settled = await Promise.allSettled(names.map((name) => within(appendTo(name), { timeoutMs: 20_000 })));
+      const settled = await Promise.allSettled(names.map((name) => within(appendTo(name), { timeoutMs: 60_000 })));
       const stored = settled.filter(({ status }) => status === "fulfilled").length;
       assert.ok(stored > 0 && stored < names.length, `${stored} of ${names.length} channels took a message`);
       for (const outcome of settled) {
         if (outcome.status === "rejected") assert.equal(outcome.reason.reason, "STORAGE_UNAVAILABLE");
       }
-      await waitUntil(() => storage.problem()?.includes(`${gone.port}`), { timeoutMs: 30_000 });
+      await waitUntil(() => storage.problem()?.includes(`${gone.port}`), { timeoutMs: 60_000 });
       gone.thaw();
       for (const name of names) {
         await waitUntil(
@@ -81,10 +81,10 @@ await describeWithOwnServer("redis", () => {
               () => true,
               () => false,
             ),
-          { timeoutMs: 30_000, what: name.key },
+          { timeoutMs: 60_000, what: name.key },
         );
       }
-      await waitUntil(() => storage.problem() === undefined, { timeoutMs: 30_000 });
+      await waitUntil(() => storage.problem() === undefined, { timeoutMs: 60_000 });
     });
   });
 });

@@ -42,30 +42,35 @@ export function useRedis(start: StartServer): RedisBackend {
   }
   const key: RedisBackend["key"] = (name) => `{${backend.prefix}:${NAME.key}}:${name}`;
 
-  /** Of the blocks' last messages. Each of them was one append, so no block reaches over. */
-  async function removeBlocks(redis: Redis, isIt: (last: number) => boolean): Promise<void> {
-    for (const [id] of await redis.xrange(key("stream"), "-", "+")) {
-      if (isIt(Number.parseInt(id, 10))) await redis.xdel(key("stream"), id);
-    }
-  }
-
-  /** Streams take nothing in their middle, so it is stored anew. */
-  async function editBlock(last: number, edit: (header: Buffer, body: Buffer) => void): Promise<void> {
+  /** Streams take nothing in their middle, and a newer server lets none end before what was deleted: it is stored anew. */
+  async function rewriteBlocks(keep: (last: number, fields: Buffer[]) => boolean): Promise<void> {
     const redis = client();
     const blocks = (await redis.xrangeBuffer(key("stream"), "-", "+")) as unknown as readonly Block[];
     await redis.del(key("stream"));
     for (const [id, fields] of blocks) {
-      if (Number.parseInt(id.toString(), 10) === last) edit(fields[1]!, fields[3]!);
+      if (!keep(Number.parseInt(id.toString(), 10), fields)) continue;
       await redis.call("XADD", key("stream"), id.toString(), ...fields);
     }
   }
 
+  async function editBlock(last: number, edit: (header: Buffer, body: Buffer) => void): Promise<void> {
+    await rewriteBlocks((end, fields) => {
+      if (end === last) edit(fields[1]!, fields[3]!);
+      return true;
+    });
+  }
+
+  const impatient = { timeoutMs: TIMEOUT_MS, connectTimeoutMs: TIMEOUT_MS };
+  const openImpatient = (port?: number) => backend.open(impatient, port);
+
   return Object.assign(backend, {
     product: "Redis",
+    knowsOlderRows: false,
     mergesRings: false,
     client,
     key,
-    openSingle: (port: number) => backend.open({}, port), // it has but one for commands
+    openImpatient,
+    openSingle: openImpatient, // it has but one connection for commands
     openNarrow: () => backend.open({ maxRelayBytes: 2 ** 20 }),
     async fill() {
       const redis = client();
@@ -80,8 +85,8 @@ export function useRedis(start: StartServer): RedisBackend {
     },
     async loseTail(head: number) {
       const redis = client();
-      await removeBlocks(redis, (last) => last > head);
-      await redis.call("XSETID", key("stream"), `${head}-0`);
+      // Each message was one append, so no block reaches over.
+      await rewriteBlocks((last) => last <= head);
       await redis.hset(key("log"), "head", String(head));
       for (const keys of [key("keys:0"), key("keys:1")]) {
         // Under a commit stands "first epoch time", under a key "digest index commit".
@@ -97,6 +102,19 @@ export function useRedis(start: StartServer): RedisBackend {
         if (lost.length > 0) await redis.hdel(keys, ...lost.map(({ field }) => field));
       }
     },
+    async save() {
+      const redis = client();
+      const names = (["log", "stream", "keys:0", "keys:1"] as const).map(key);
+      const saved = await Promise.all(names.map(async (name) => ({ name, dump: await redis.dumpBuffer(name) })));
+      return async () => {
+        const load = redis.multi();
+        for (const { name, dump } of saved) {
+          if (dump === null) load.del(name);
+          else load.restore(name, 0, dump, "REPLACE");
+        }
+        await load.exec();
+      };
+    },
     async setDurability(level: "STORED" | "SYNCED") {
       const set = (value: "always" | "everysec") => client().config("SET", "appendfsync", value);
       backend.after(() => set("always"));
@@ -106,7 +124,7 @@ export function useRedis(start: StartServer): RedisBackend {
       return ((await client().config("GET", "dir")) as string[])[1]!;
     },
     async markNewer() {
-      await client().set(`{${backend.prefix}}:layout`, "2");
+      await client().set(`{${backend.prefix}}:layout`, "99");
     },
     layout: () => client().get(`{${backend.prefix}}:layout`),
     async removeAll() {
@@ -124,7 +142,14 @@ export function useRedis(start: StartServer): RedisBackend {
       }
     },
     async remove(first: number, last: number) {
-      await removeBlocks(client(), (end) => end >= first && end <= last);
+      await rewriteBlocks((end) => end < first || end > last);
+    },
+    async changeRoom(id: string, part: "value" | "version") {
+      const [rooms, place] = [`{${backend.prefix}:room}:records`, `\0${id}`];
+      const raw = (await client().hget(rooms, place))!;
+      const changed =
+        part === "value" ? raw.replace("a room", "A room") : raw.replace(/^\d+/, (n) => `${Number(n) + 1}`);
+      await client().hset(rooms, place, changed);
     },
   });
 }

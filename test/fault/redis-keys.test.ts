@@ -5,7 +5,7 @@ import { describeWithOwnServer } from "../support/server-process.ts";
 import { useRedis } from "./redis-fixture.ts";
 
 await describeWithOwnServer("redis", (start) => {
-  describe("redis: generations of idempotency keys", { timeout: 60_000 }, () => {
+  describe("redis: generations of idempotency keys", () => {
     const redis = useRedis(start);
 
     async function openAt(dedupKeys?: number) {

@@ -1,12 +1,12 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Redis, type RedisOptions } from "ioredis";
 import { findPrograms } from "../../scripts/servers/find-programs.ts";
+import { lastingPort } from "../../scripts/servers/lasting-port.ts";
 import { redis } from "../../scripts/servers/redis.ts";
 import { waitUntil } from "../support/wait.ts";
 
@@ -22,7 +22,9 @@ export interface RedisProcess {
 }
 
 export async function startRedis(...settings: readonly string[]): Promise<RedisProcess> {
-  return await start((port) => ["--port", String(port), "--bind", "127.0.0.1", "--save", "", ...settings]);
+  // A replica is sent the data at once, and not after five seconds in which more of them might come.
+  const own = ["--bind", "127.0.0.1", "--save", "", "--repl-diskless-sync-delay", "0"];
+  return await start((port) => ["--port", String(port), ...own, ...settings]);
 }
 
 /** A sentinel that decides alone, and soon, about the master at a port. */
@@ -52,7 +54,7 @@ export async function startCluster(): Promise<readonly RedisProcess[]> {
       const states = await Promise.all(nodes.map(async ({ client }) => String(await client.call("cluster", "info"))));
       return states.every((state) => state.includes("cluster_state:ok"));
     },
-    { timeoutMs: 30_000, what: "the cluster to be ready" },
+    { timeoutMs: 60_000, what: "the cluster to be ready" },
   );
   return nodes;
 }
@@ -79,7 +81,7 @@ async function start(
   options: RedisOptions = {},
 ): Promise<RedisProcess> {
   for (let tries = 1; ; tries++) {
-    const server = launch(await freePort(), settings, options);
+    const server = launch(await lastingPort(), settings, options);
     const hasEnded = await Promise.race([server.client.ping().then(() => false), server.ended.then(() => true)]);
     if (!hasEnded) return server;
     await server.stop();
@@ -114,16 +116,4 @@ function launch(
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** With room above it: a node of a cluster also listens on its port + 10,000. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const server = net.createServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as net.AddressInfo;
-    server.close();
-    await once(server, "close");
-    if (port < 55_000) return port;
-  }
 }

@@ -9,7 +9,7 @@ import { expectNewEpochFrom } from "./shared/life.ts";
 import { appendWhenBack, eventually } from "./shared/recovery.ts";
 
 await describeWithOwnServer("redis", (start) => {
-  describe("redis: replicas", { timeout: 120_000 }, () => {
+  describe("redis: replicas", () => {
     const redis = useRedis(start);
 
     /** A master and its replica, and a node whose connections go wherever the proxy points. */

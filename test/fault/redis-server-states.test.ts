@@ -23,7 +23,7 @@ async function failureOf(opening: Promise<unknown>): Promise<Error> {
 }
 
 await describeWithOwnServer("redis", (start) => {
-  describe("redis: states and settings of the server", { timeout: 120_000 }, () => {
+  describe("redis: states and settings of the server", () => {
     const redis = useRedis(start);
 
     async function own(...settings: readonly string[]) {
@@ -136,6 +136,34 @@ await describeWithOwnServer("redis", (start) => {
         await ended;
         await eventually(() => connection.problem() === undefined, "the connection to be back");
       }
+    });
+
+    // The driver went on in database 0 and said nothing: two buses that were to be apart were one.
+    it("a database that the server has not is refused", async () => {
+      const server = await own("--databases", "4");
+      const open = (database: number) => openRedis(`redis://127.0.0.1:${server.port}/${database}`);
+      const error = await failureOf(open(4));
+      assert.equal(unavailable(error), false);
+      assert.match(error.message, /database 4: ERR DB index is out of range; .*prefix/);
+      const storage = await open(3);
+      await storage.close();
+    });
+
+    it("what is said of a server that is away is no riddle of the driver", async () => {
+      const server = await own();
+      const warnings: string[] = [];
+      const log: StorageLogger = { info() {}, error() {}, warn: (_fields, text) => void warnings.push(text) };
+      const storage = await redis.open({}, server.port, { log });
+      await server.stop();
+      await eventually(() => storage.problem() !== undefined, "the loss to be noticed");
+      for (let attempts = 0; attempts < 5; attempts++) {
+        const error = await failureOf(storage.log.state(NAME));
+        assert.equal(error.message, "Redis does not answer: it cannot be reached");
+      }
+      // The connection that listens may have been the first to notice.
+      const told = () => warnings.filter((text) => text.startsWith("Redis is away")).length;
+      await eventually(() => told() > 0, "the loss to be told");
+      assert.equal(told(), 1, warnings.join("\n"));
     });
 
     it("a wrong password is told without the password, and waiting is no use", async () => {

@@ -10,7 +10,7 @@ import { openRedis } from "./redis-fixture.ts";
 import { type RedisProcess, startTlsRedis } from "./redis-process.ts";
 
 await describeWithOwnServer("redis", () => {
-  describe("redis: TLS", { timeout: 60_000 }, () => {
+  describe("redis: TLS", () => {
     let folder = "";
     let certificate = "";
     let server: RedisProcess;

@@ -17,6 +17,8 @@ interface Range {
 
 /** Blocks looked into by one findId call, so that a long search lets others have their turn. */
 const SEARCH_BLOCKS = 2_000;
+/** Sequences that one findId call answers. */
+const MAX_FOUND = 100;
 const NO_BYTES = new Uint8Array(0);
 
 type Blocks = Pick<ReadBlocksReply, "slices" | "damaged">;
@@ -85,14 +87,14 @@ function readBackward(log: LogHead, request: ReadBlocksRequest, blocks: BlockRow
   return { slices: filled(slices), damaged: merged(damaged) };
 }
 
-/** The oldest entry of this id among the next blocks. */
+/** The entries of this id in the first of the next blocks that has one. */
 export function findId(request: FindIdRequest, blocks: BlockRows): FindIdReply {
-  const { logId, id, floor, head } = request;
+  const { logId, id, first, head } = request;
   const hash = hashId(id);
   let damaged = false;
   let place = covering(blocks.at(logId, request.from), request.from) ?? blocks.after(logId, request.from);
   for (let n = 0; place !== undefined && place.first <= head; n++, place = blocks.after(logId, place.first)) {
-    if (n === SEARCH_BLOCKS) return { sequence: 0, next: place.first, damaged };
+    if (n === SEARCH_BLOCKS) return { sequences: [], next: place.first, damaged };
     const hashes = blocks.idHashes(place.id);
     if (hashes !== undefined && !hashes.includes(hash)) continue;
     const block = blocks.read(place, logId);
@@ -101,11 +103,13 @@ export function findId(request: FindIdRequest, blocks: BlockRows): FindIdReply {
       continue;
     }
     const decoder = new BlockDecoder(block.first, block.epoch, block.entries, NO_BYTES);
-    for (let i = Math.max(0, floor - block.first); i < decoder.count && block.first + i <= head; i++) {
-      if (decoder.id(i) === id) return { sequence: block.first + i, next: 0, damaged };
+    const sequences: number[] = [];
+    for (let i = Math.max(0, first - block.first); i < decoder.count && block.first + i <= head; i++) {
+      if (decoder.id(i) === id && sequences.length < MAX_FOUND) sequences.push(block.first + i);
     }
+    if (sequences.length > 0) return { sequences, next: 0, damaged };
   }
-  return { sequence: 0, next: 0, damaged };
+  return { sequences: [], next: 0, damaged };
 }
 
 /**

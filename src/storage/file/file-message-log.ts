@@ -119,20 +119,21 @@ export class FileMessageLog implements MessageLog {
     return toReadResult(reply, backward);
   }
 
-  async findId(name: ChannelName, id: string): Promise<number | undefined> {
+  async findId(name: ChannelName, id: string, after: number): Promise<readonly number[]> {
     const log = this.#session().logs.get(name.key);
     const state = log?.state;
-    if (log === undefined || state === undefined) return undefined;
-    const { floor, head } = state;
+    if (log === undefined || state === undefined) return [];
+    const { head } = state;
+    const first = Math.max(state.floor, after + 1);
     let isDamaged = false;
-    for (let from = floor; from > 0; ) {
-      const reply = await this.#reader.call("findId", { logId: log.id, id, from, floor, head });
-      if (reply.sequence > 0) return reply.sequence;
+    for (let from = first; from > 0; ) {
+      const reply = await this.#reader.call("findId", { logId: log.id, id, from, first, head });
+      if (reply.sequences.length > 0) return reply.sequences;
       isDamaged ||= reply.damaged;
       from = reply.next;
     }
     if (isDamaged) throw new BusError("DATA_DAMAGED", `${name.key}: a part that may hold the message is damaged`);
-    return undefined;
+    return [];
   }
 
   async findTime(name: ChannelName, timeMs: number): Promise<number> {

@@ -144,13 +144,14 @@ export interface FindIdRequest {
   readonly id: string;
   /** Look at blocks that start at or behind this sequence. */
   readonly from: number;
-  readonly floor: number;
+  /** Entries from here to `head` count. */
+  readonly first: number;
   readonly head: number;
 }
 
 export interface FindIdReply {
-  /** 0: not found. */
-  readonly sequence: number;
+  /** All in the first block that has one; none: not found so far. */
+  readonly sequences: readonly number[];
   /** Where to go on; 0: everything was looked at. */
   readonly next: number;
   /** A block that may have held it is damaged. */

@@ -116,13 +116,13 @@ export class MemoryMessageLog implements MessageLog {
     return { ...result, lost: request.backward ? lost.reverse() : lost };
   }
 
-  async findId(name: ChannelName, id: string): Promise<number | undefined> {
+  async findId(name: ChannelName, id: string, after: number): Promise<readonly number[]> {
     const log = this.#logs.get(name.key);
-    if (log === undefined) return undefined;
-    for (let sequence = log.floor; sequence <= log.head; sequence++) {
-      if (log.idAt(sequence) === id && !log.isLost(sequence)) return sequence;
+    if (log === undefined) return [];
+    for (let sequence = Math.max(log.floor, after + 1); sequence <= log.head; sequence++) {
+      if (log.idAt(sequence) === id && !log.isLost(sequence)) return [sequence];
     }
-    return undefined;
+    return [];
   }
 
   async findTime(name: ChannelName, timeMs: number): Promise<number> {

@@ -1,7 +1,9 @@
 import type { EpochLink } from "../../core/epoch-chain.ts";
 import type { ChannelName } from "../../core/names.ts";
+import type { LogRing } from "../doorbell.ts";
 import { newestEpoch, withNewEpoch } from "../epoch-links.ts";
 import type { AppendBatch, AppendOutcome } from "../message-log.ts";
+import type { SeenEnds } from "../seen-ends.ts";
 import { type AppendDecision, decideAppends } from "../sql/decide-appends.ts";
 import { type KeyedBatch, keyedBatch } from "../sql/keyed-batch.ts";
 import { insertBlocks } from "./block-rows.ts";
@@ -9,7 +11,6 @@ import { rowsOf } from "./connection.ts";
 import type { ConnectionPool } from "./connection-pool.ts";
 import type { KeyWindow } from "./key-window.ts";
 import { type LogRow, linksLiteral, selectLog, toLogRow } from "./log-row.ts";
-import type { LogRing } from "./ring-rows.ts";
 import type { Tables } from "./schema.ts";
 import { readLife, selectLife } from "./server-life.ts";
 import { integer, text } from "./sql-text.ts";
@@ -21,9 +22,10 @@ export interface AppenderParts {
   readonly tables: Tables;
   readonly clock: StoreClock;
   readonly keys: KeyWindow;
+  readonly seen: SeenEnds;
   readonly randomEpoch: () => number;
-  /** The statement that rings other nodes, as a part of the transaction; and this node's listeners, behind it. */
-  readonly rings: { insert(ring: LogRing): string; tell(ring: LogRing): void };
+  /** The statements that ring other nodes, as a part of the transaction; and this node's listeners, behind it. */
+  readonly rings: { insert(ring: LogRing): readonly string[]; stored(ring: LogRing): void };
 }
 
 /**
@@ -40,7 +42,10 @@ export class Appender {
   async commit(name: ChannelName, batches: readonly AppendBatch[]): Promise<readonly AppendOutcome[]> {
     const keyed = batches.map(keyedBatch);
     const { outcomes, ring } = await transact(this.#parts.pool, (tx) => this.#attempt(tx, name, keyed));
-    if (ring !== undefined) this.#parts.rings.tell(ring);
+    if (ring !== undefined) {
+      this.#parts.seen.note(ring.key, ring);
+      this.#parts.rings.stored(ring);
+    }
     return outcomes;
   }
 
@@ -49,7 +54,7 @@ export class Appender {
     name: ChannelName,
     batches: readonly KeyedBatch[],
   ): Promise<{ readonly outcomes: readonly AppendOutcome[]; readonly ring?: LogRing }> {
-    const { tables: t, clock, keys, randomEpoch, rings } = this.#parts;
+    const { tables: t, clock, keys, seen, randomEpoch, rings } = this.#parts;
     // Statements behind the lock see what the last holder of the lock has stored.
     const [logRows, lifeRows, ...keyRows] = await tx.send([
       selectLog(t, name.key, clock.sql, true),
@@ -62,7 +67,8 @@ export class Appender {
       return { outcomes: decideAppends({ head: log, batches, known: new Map(), epoch: 0, nowMs: 0 }).outcomes };
     }
     clock.observe(log.nowMs);
-    const mayLackEnd = log.serverLife !== life || keys.hasLostEnd(name, log);
+    const end = { epoch: newestEpoch(log.links), head: log.head };
+    const mayLackEnd = log.serverLife !== life || seen.hasLost(name.key, end);
     await keys.catchUp(tx, name, log, keyRows);
     const links = mayLackEnd ? withNewEpoch(log.links, log.head + 1, randomEpoch) : log.links;
     const epoch = newestEpoch(links);
@@ -79,7 +85,7 @@ export class Appender {
       ...(mayLackEnd ? [`DELETE FROM ${t.block} WHERE log_id = ${log.id} AND last_sequence > ${log.head}`] : []),
       ...insertBlocks(t, log.id, epoch, log.totalBytes, stored),
       this.#update(log, decision, links, life),
-      rings.insert(ring),
+      ...rings.insert(ring),
     ]);
     keys.remember(name, log.id, stored, epoch);
     return { outcomes, ring };

@@ -60,6 +60,8 @@ export class MysqlConnection {
   readonly #driver: Connection;
   #facts: ServerFacts | undefined;
   #broken: Error | undefined;
+  /** Rejects what waits for the server: the driver forgets some of it when the connection ends. */
+  readonly #waiting = new Set<(error: Error) => void>();
   /** Called once, when the connection is lost or destroyed. */
   onBroken: () => void = () => {};
 
@@ -171,10 +173,13 @@ export class MysqlConnection {
       const settle = <A>(outcome: (argument: A) => void) => {
         return (argument: A) => {
           clearTimeout(timer);
+          this.#waiting.delete(failed);
           outcome(argument);
         };
       };
-      start(settle(resolve), settle(reject));
+      const failed = settle(reject);
+      this.#waiting.add(failed);
+      start(settle(resolve), failed);
     });
   }
 
@@ -183,6 +188,7 @@ export class MysqlConnection {
     this.#broken = error;
     this.#driver.destroy();
     this.#socket.destroy();
+    for (const failed of this.#waiting) failed(error);
     this.onBroken();
   }
 }

@@ -43,12 +43,6 @@ export class KeyWindow {
     this.#keys = new DedupWindow(maxKeys, random);
   }
 
-  /** Whether this node has stored more in the log than there is now: the log has lost its end. */
-  hasLostEnd(name: ChannelName, log: LogRow): boolean {
-    const known = this.#logs.get(name.key);
-    return known?.logId === log.id && known.epoch === newestEpoch(log.links) && log.head < known.head;
-  }
-
   /** Statements to send with the lock of the log's row, for catchUp(). */
   statements(name: ChannelName): readonly string[] {
     const known = this.#logs.get(name.key);

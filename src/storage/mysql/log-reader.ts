@@ -31,6 +31,8 @@ type Hint = Pick<LogRow, "id" | "head" | "floor">;
 const MAX_HINTS = 10_000;
 /** Sequences that one statement looks through for an id. */
 const SCAN_SEQUENCES = 200_000;
+/** What one search for an id answers at most. */
+const MAX_FOUND = 100;
 
 export class LogReader {
   readonly #pool: ConnectionPool;
@@ -122,11 +124,11 @@ export class LogReader {
     );
   }
 
-  /** The oldest retained entry of this id. Throws DATA_DAMAGED when a block that seems to have it cannot be read. */
-  async findId(name: ChannelName, id: string): Promise<number | undefined> {
+  /** Looks through prints of ids, block by block; what it answers lies in one block. */
+  async findId(name: ChannelName, id: string, after: number): Promise<readonly number[]> {
     const log = await this.row(name);
-    if (log === undefined) return undefined;
-    for (let low = log.floor; low <= log.head; ) {
+    if (log === undefined) return [];
+    for (let low = Math.max(log.floor, after + 1); low <= log.head; ) {
       const high = Math.min(log.head, low + SCAN_SEQUENCES - 1);
       const row = await this.#pool.use(async (session) => {
         const [answer] = await session.send([
@@ -143,15 +145,15 @@ export class LogReader {
       }
       const block = toBlockRow(row);
       const entries = decodeBlock(block, block.content, log.floor, log.head).map(toLogEntry);
-      const found = entries.find((entry) => entry?.id === id);
-      if (found !== undefined) return found.sequence;
+      const found = entries.flatMap((entry) => (entry?.id === id && entry.sequence > after ? entry.sequence : []));
+      if (found.length > 0) return found.slice(0, MAX_FOUND);
       if (entries.includes(undefined)) {
         throw new BusError("DATA_DAMAGED", `${name.key}: a part that may hold the message is damaged`);
       }
       low = block.last + 1;
     }
     // The head's own block may end above it only when the head was set back; those entries are gone.
-    return undefined;
+    return [];
   }
 
   async findTime(name: ChannelName, timeMs: number): Promise<number> {

@@ -1,3 +1,4 @@
+import { damagedRecord } from "../damaged-record.ts";
 import type { Directory, DirectoryRecord, ListRequest, PutOptions, PutOutcome, RecordKey } from "../directory.ts";
 import { checkListLimit, expiryOf } from "../record-order.ts";
 import { type Answer, affectedRows, rowsOf } from "./connection.ts";
@@ -69,6 +70,7 @@ export class MysqlDirectory implements Directory {
     return await transact(this.#pool, async (tx) => {
       const { row, nowMs } = await this.#lock(tx, key);
       if (row === undefined || row.liveUntilMs <= nowMs) return false;
+      if (expectedVersion !== undefined && !isIntact(row)) throw damagedRecord(key);
       if (expectedVersion !== undefined && expectedVersion !== row.version) return false;
       const t = this.#tables;
       await tx.commit([buryRecord(t, key, row.version, nowMs), countRecords(t, key, -1)]);

@@ -1,19 +1,23 @@
 import { randomBytes } from "node:crypto";
 import type { Stop } from "../../core/clock.ts";
-import type { Doorbell, Ring } from "../doorbell.ts";
+import type { Doorbell, LogRing, Ring } from "../doorbell.ts";
 import { createLocalDoorbell } from "../local-doorbell.ts";
+import type { SeenEnds } from "../seen-ends.ts";
 import type { StorageLogger } from "../storage-adapter.ts";
 import { rowsOf } from "./connection.ts";
 import type { ConnectionPool } from "./connection-pool.ts";
 import { RingFeed } from "./ring-feed.ts";
-import { insertRings, type LogRing, ringIdentity } from "./ring-rows.ts";
+import { insertRings, ringIdentity } from "./ring-rows.ts";
 import type { Tables } from "./schema.ts";
 import type { StoreClock } from "./store-clock.ts";
 
-/** Looks follow each other so fast while there is news, and so slowly when there was none for a while. */
-const MIN_WAIT_MS = 20;
+/** Looks follow each other so slowly when there was no news for a while, each so much later than the one before. */
 const MAX_WAIT_MS = 500;
 const GROWTH = 1.5;
+/** And so much sooner after each that had news. */
+const HASTE = 0.5;
+/** Where this node does something, another one's answer may be near. */
+const ATTENTIVE_WAIT_MS = 20;
 /** Other things than these that may wait to be rung; beyond, everybody is told to look at everything. */
 const MAX_PENDING = 10_000;
 const RINGS_PER_STATEMENT = 500;
@@ -24,12 +28,17 @@ export interface DoorbellParts {
   readonly pool: ConnectionPool;
   readonly tables: Tables;
   readonly clock: StoreClock;
+  /** Told of every log's ring. */
+  readonly seen: SeenEnds;
   readonly log: StorageLogger;
+  /** Looks follow each other no faster than this. */
+  readonly minWaitMs: number;
 }
 
 /**
- * MySQL cannot call anybody, so the doorbell looks: into a table of rings, every 20 to 500 ms, while somebody listens.
- * This node's listeners are told at once. Rings of logs are written by the transaction that stores, others here.
+ * MySQL cannot call anybody, so the doorbell looks: into a table of rings, while somebody listens, up to every few
+ * milliseconds while each look has news, and every 500 ms when there is none. This node's listeners are told without a
+ * look. Rings of logs are written by the transaction that stores, others here.
  */
 export class MysqlDoorbell implements Doorbell {
   readonly #parts: DoorbellParts;
@@ -41,16 +50,20 @@ export class MysqlDoorbell implements Doorbell {
   #flushing: Promise<void> | undefined;
   #listeners = 0;
   #timer: NodeJS.Timeout | undefined;
-  #waitMs = MIN_WAIT_MS;
+  #waitMs = ATTENTIVE_WAIT_MS;
   #isLooking = false;
   #lookedAtMs = performance.now();
   /** A look failed: what was rung meanwhile may be gone when the next one succeeds. */
   #wasDeaf = false;
+  #isAlone = false;
   #isClosed = false;
 
   constructor(parts: DoorbellParts) {
     this.#parts = parts;
     this.#local = createLocalDoorbell(parts.log);
+    this.#local.listen((ring) => {
+      if (ring.topic === "log") parts.seen.note(ring.key, ring);
+    });
     this.#feed = new RingFeed(parts.tables, parts.clock);
     parts.pool.onRecovered(() => {
       this.#wasDeaf = true;
@@ -83,15 +96,22 @@ export class MysqlDoorbell implements Doorbell {
     this.#flushSoon();
   }
 
-  /** The statement by which a transaction rings for what it stores. */
-  insert(ring: LogRing): string {
-    return insertRings(this.#parts.tables, this.#source, this.#parts.clock.sql, [ring]);
+  /** The statements by which a transaction rings for what it stores. */
+  insert(ring: LogRing): readonly string[] {
+    return this.#isAlone ? [] : [insertRings(this.#parts.tables, this.#source, this.#parts.clock.sql, [ring])];
   }
 
-  /** Tells this node's listeners what a transaction has rung. */
-  tell(ring: LogRing): void {
-    this.#local.ring(ring);
-    this.#quicken();
+  /**
+   * Rings this node's listeners for what a transaction has stored; behind the one who waits for the append, who hands them
+   * the messages: told first, they would read from the server what they are about to get.
+   */
+  stored(ring: LogRing): void {
+    setImmediate(() => this.#local.ring(ring));
+    if (!this.#isAlone) this.#quicken();
+  }
+
+  expectOthers(present: boolean): void {
+    this.#isAlone = !present;
   }
 
   listen(listener: (ring: Ring) => void): Stop {
@@ -116,8 +136,9 @@ export class MysqlDoorbell implements Doorbell {
 
   /** Where something happens, more is going to. */
   #quicken(): void {
-    if (this.#timer !== undefined && this.#waitMs === MIN_WAIT_MS) return;
-    this.#waitMs = MIN_WAIT_MS;
+    const attentiveMs = Math.max(ATTENTIVE_WAIT_MS, this.#parts.minWaitMs);
+    if (this.#timer !== undefined && this.#waitMs <= attentiveMs) return;
+    this.#waitMs = Math.min(this.#waitMs, attentiveMs);
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#schedule();
@@ -125,6 +146,7 @@ export class MysqlDoorbell implements Doorbell {
 
   #schedule(): void {
     if (this.#isClosed || this.#listeners === 0 || this.#isLooking) return;
+    this.#waitMs = Math.max(this.#waitMs, this.#parts.minWaitMs);
     this.#timer = setTimeout(() => void this.#look(), this.#waitMs);
     this.#timer.unref();
   }
@@ -152,7 +174,7 @@ export class MysqlDoorbell implements Doorbell {
       this.#wasDeaf = true;
     }
     this.#isLooking = false;
-    this.#waitMs = hasNews ? MIN_WAIT_MS : Math.min(this.#waitMs * GROWTH, MAX_WAIT_MS);
+    this.#waitMs = Math.min(this.#waitMs * (hasNews ? HASTE : GROWTH), MAX_WAIT_MS);
     this.#schedule();
   }
 

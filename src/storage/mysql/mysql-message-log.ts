@@ -85,16 +85,18 @@ export class MysqlMessageLog implements MessageLog {
     return await this.#steps.append(batch);
   }
 
-  ends(names: readonly ChannelName[]): Promise<readonly (LogEnd | undefined)[]> {
-    return this.#reader.ends(names);
+  async ends(names: readonly ChannelName[]): Promise<readonly (LogEnd | undefined)[]> {
+    const ends = await this.#reader.ends(names);
+    this.#parts.seen.noteAll(names, ends);
+    return ends;
   }
 
   read(request: ReadRequest): Promise<ReadResult> {
     return this.#reader.read(request);
   }
 
-  findId(name: ChannelName, id: string): Promise<number | undefined> {
-    return this.#reader.findId(name, id);
+  findId(name: ChannelName, id: string, after: number): Promise<readonly number[]> {
+    return this.#reader.findId(name, id, after);
   }
 
   findTime(name: ChannelName, timeMs: number): Promise<number> {

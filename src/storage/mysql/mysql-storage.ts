@@ -1,3 +1,4 @@
+import { SeenEnds } from "../seen-ends.ts";
 import type { StorageAdapter, StorageEnvironment, StorageFactory } from "../storage-adapter.ts";
 import { MysqlConnection } from "./connection.ts";
 import { ConnectionPool } from "./connection-pool.ts";
@@ -31,6 +32,7 @@ export async function createMysqlStorage(
 ): Promise<StorageAdapter> {
   const resolved = resolveMysqlOptions(url, options);
   const { address, prefix, timeoutMs, poolSize, maxWaiting, maxGroupRecords, maxPendingBytes, dedupKeys } = resolved;
+  const { pollMs: minWaitMs } = resolved;
   const where = `MySQL at ${address.host}:${address.port}`;
   const open = () => MysqlConnection.open(resolved);
   const first = await open().catch((error: unknown) => {
@@ -39,7 +41,8 @@ export async function createMysqlStorage(
   const pool = new ConnectionPool({ size: poolSize, maxWaiting, timeoutMs, where, open, log: environment.log }, first);
   const tables = tablesOf(prefix);
   const clock = new StoreClock(environment);
-  const doorbell = new MysqlDoorbell({ pool, tables, clock, log: environment.log });
+  const seen = new SeenEnds();
+  const doorbell = new MysqlDoorbell({ pool, tables, clock, seen, log: environment.log, minWaitMs });
   try {
     const applied = await prepareSchema(pool, address.database, prefix);
     if (applied.length > 0) environment.log.info({ versions: applied, prefix }, "the storage's tables were made");
@@ -52,7 +55,7 @@ export async function createMysqlStorage(
 
   const { randomEpoch } = environment;
   const log = new MysqlMessageLog(
-    { pool, tables, clock, randomEpoch, rings: doorbell, keys: new KeyWindow(tables, dedupKeys, randomEpoch) },
+    { pool, tables, clock, randomEpoch, rings: doorbell, seen, keys: new KeyWindow(tables, dedupKeys, randomEpoch) },
     { maxGroupRecords, maxPendingBytes },
   );
   const directory = new MysqlDirectory(pool, tables, clock);

@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import { BusError } from "../../core/errors.ts";
+import { damagedRecord } from "../damaged-record.ts";
 import type { DirectoryRecord, RecordKey } from "../directory.ts";
 import { rowsOf } from "./connection.ts";
 import type { Tables } from "./schema.ts";
@@ -39,10 +39,7 @@ export function isIntact(row: RecordRow): boolean {
 /** Throws DATA_DAMAGED. */
 export function toRecord(row: RecordRow): DirectoryRecord {
   const { key, version, value, expiresAtMs } = row;
-  if (value === null || !isIntact(row)) {
-    const name = [key.kind, key.parent, key.id].filter((part) => part !== "").join(" ");
-    throw new BusError("DATA_DAMAGED", `the directory record ${JSON.stringify(name)} fails its checksum`);
-  }
+  if (value === null || !isIntact(row)) throw damagedRecord(key);
   return { key, version, value: JSON.parse(value), expiresAtMs };
 }
 

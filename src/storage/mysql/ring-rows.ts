@@ -2,8 +2,6 @@ import type { Ring } from "../doorbell.ts";
 import type { Tables } from "./schema.ts";
 import { hex, text } from "./sql-text.ts";
 
-export type LogRing = Extract<Ring, { readonly topic: "log" }>;
-
 export interface RingRow {
   readonly id: number;
   /** Hexadecimal digits: which storage has rung. */

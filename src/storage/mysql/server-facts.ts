@@ -27,7 +27,13 @@ const VARIABLES = [
   "binlog_format",
   "server_uuid",
   "idle_transaction_timeout",
+  "wsrep_on",
+  "wsrep_provider",
+  "group_replication_group_name",
+  "group_replication_single_primary_mode",
 ] as const;
+
+type Settings = (name: (typeof VARIABLES)[number]) => string;
 
 export const READ_FACTS = `SHOW VARIABLES WHERE Variable_name IN (${VARIABLES.map(text).join(", ")})`;
 
@@ -42,11 +48,17 @@ const MIN_MARIADB = [10, 6, 0] as const;
  */
 export function readFacts(rows: readonly (readonly [name: string, value: string])[]): ServerFacts {
   const values = new Map(rows.map(([name, value]) => [name.toLowerCase(), value]));
-  const of = (name: (typeof VARIABLES)[number]) => values.get(name) ?? "";
+  const of: Settings = (name) => values.get(name) ?? "";
   const version = readVersion(of("version"));
   const maxPacketBytes = Number(of("max_allowed_packet"));
   if (maxPacketBytes < MIN_PACKET_BYTES) {
     throw new WrongServer(`max_allowed_packet is ${maxPacketBytes}; set it to ${MIN_PACKET_BYTES} at least`);
+  }
+  const cluster = writableCluster(of);
+  if (cluster !== undefined) {
+    throw new WrongServer(
+      `it is one of ${cluster}, which all take writes without each other's locks: logs cannot be shared there; use one server that takes writes, with replicas if you like`,
+    );
   }
   if (isOn(of("read_only")) || isOn(of("super_read_only")) || isOn(of("innodb_read_only"))) throw readOnlyServer();
   const hasBinlog = isOn(of("log_bin"));
@@ -64,6 +76,18 @@ export function readFacts(rows: readonly (readonly [name: string, value: string]
     identity: `CONCAT_WS('/', @@global.hostname, @@global.port, @@global.server_id${uuid})`,
     hasTransactionTimeout: values.has("idle_transaction_timeout"),
   };
+}
+
+/**
+ * A cluster in which every server takes writes: a log's row is locked on one of them only, what the others store at the same
+ * time is found out at the commit, and a life of one server says nothing of the others. Undefined: it is in none.
+ */
+function writableCluster(of: Settings): string | undefined {
+  const hasProvider = of("wsrep_provider") !== "" && of("wsrep_provider").toLowerCase() !== "none";
+  if (isOn(of("wsrep_on")) && hasProvider) return "the servers of a Galera cluster (wsrep_on is ON)";
+  const isGroup = of("group_replication_group_name") !== "";
+  if (!isGroup || of("group_replication_single_primary_mode").toUpperCase() !== "OFF") return undefined;
+  return "the primaries of a group (group_replication_single_primary_mode is OFF; ON is fine)";
 }
 
 export function readOnlyServer(): BusError {

@@ -17,7 +17,7 @@ import { type Transaction, TryAgain } from "./transaction.ts";
  *   log's rows carry by then.
  * - Restored data: the files of a server are restored while it is down, which is a restart.
  * - A dump that is loaded into a running server brings the row back as it was, if this table was dumped, too. That is
- *   caught by KeyWindow on nodes that have stored more, and by readers who bring a position beyond the head.
+ *   caught by nodes that have seen more of the log (SeenEnds), and by readers who bring a position beyond the head.
  * The row is read in the transaction that appends, after the log's row was locked, and by an expression that the server
  * evaluates there: a proxy that moves sessions between servers cannot mix up two of them.
  */

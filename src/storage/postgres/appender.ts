@@ -1,3 +1,4 @@
+import { epochAt } from "../../core/epoch-chain.ts";
 import type { ChannelName } from "../../core/names.ts";
 import { newestEpoch } from "../epoch-links.ts";
 import type { AppendBatch, AppendedEntry, AppendOutcome } from "../message-log.ts";
@@ -8,6 +9,7 @@ import { uuidArray } from "./binary-array.ts";
 import type { Database, Queries, Statement } from "./database.ts";
 import { type LockedLogs, type LogRow, linksOf } from "./locked-log.ts";
 import { PreparedBatch, recordColumns } from "./prepared-batch.ts";
+import { SAME_TRUST } from "./row-writer.ts";
 
 /** Where a log stands after an append. */
 export interface AppendedTo {
@@ -73,7 +75,7 @@ export class Appender {
     this.#store = { name: "store", text: `SELECT ${s}.store($1, $2, $3, $4, $5, $6, ${appendPlaceholders(7)})` };
     this.#configure = {
       name: "configure_log",
-      text: `UPDATE ${s}.log SET version = $2, fenced_at = $3 WHERE id = $1`,
+      text: `UPDATE ${s}.log AS l SET version = $2, fenced_at = $3, written_by = ${SAME_TRUST} WHERE id = $1`,
     };
     this.#clock = { name: "clock", text: `SELECT ${s}.clock_ms($1) AS now` };
   }
@@ -127,11 +129,14 @@ export class Appender {
     }
     const life = await locks.life(queries);
     const links = linksOf(row);
-    const isSameLife = row.life === life;
-    const newLinks = isSameLife ? links : locks.extended(links, row.head + 1);
+    const mayLackEnd = row.life !== life || !row.is_as_written;
+    const newLinks = mayLackEnd ? locks.extended(links, row.head + 1) : links;
     const epoch = newestEpoch(newLinks);
     const [clock] = await queries.query<{ now: number }>(this.#clock, [storeClock()]);
-    const known = await this.#known(queries, row, batches);
+    const held = await this.#held(queries, row, batches);
+    // A key whose message was lost with the log's end stands for nothing: the sequence is free, or another message's.
+    const isKnown = ({ sequence, epoch }: KnownKey) => sequence <= row.head && epochAt(links, sequence) === epoch;
+    const known = new Map([...held].filter(([, key]) => isKnown(key)));
     const head = {
       incarnation: row.incarnation,
       version: row.version,
@@ -144,9 +149,12 @@ export class Appender {
       await queries.query(this.#configure, [row.id, decision.version, decision.fencedAt]);
     }
     if (decision.stored.length > 0) {
-      if (!isSameLife) await locks.addLink(queries, row.id, newLinks);
-      // Kept for longer than their channel's window; what is stored now takes their place.
-      const outdated = decision.stored.flatMap(({ key }) => (known.has(key) ? [key] : []));
+      if (mayLackEnd) {
+        await locks.dropBeyond(queries, row);
+        await locks.addLink(queries, row.id, newLinks);
+      }
+      // Older than their channel's window, or lost; what is stored now takes their place.
+      const outdated = decision.stored.flatMap(({ key }) => (held.has(key) ? [key] : []));
       if (outdated.length > 0) await queries.query(this.#forgetKeys, [row.id, uuidArray(outdated)]);
       const columns = decision.stored.map(({ record, key }) => recordColumns(record, key));
       const { lastAcceptedAtMs } = decision;
@@ -156,7 +164,8 @@ export class Appender {
     return { decision, epoch };
   }
 
-  async #known(
+  /** What the log has under the batches' keys, whether it counts or not. */
+  async #held(
     queries: Queries,
     row: LogRow,
     batches: readonly PreparedBatch[],

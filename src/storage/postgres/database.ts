@@ -40,6 +40,7 @@ export class Database implements Queries {
   /** Why there is no connection, and when to try again. */
   #away: { readonly error: BusError; readonly untilMs: number } | undefined;
   #problem: string | undefined;
+  #wasReached = false;
   #isClosed = false;
   readonly #ending = new Set<Promise<void>>();
 
@@ -66,7 +67,9 @@ export class Database implements Queries {
   /** Runs `work` in a transaction, READ COMMITTED; more than once when the server breaks it off. */
   async transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
     const attempt = async (queries: Queries) => {
-      await queries.query({ text: "BEGIN ISOLATION LEVEL READ COMMITTED" }, []);
+      // Also set for the session; a pooler in transaction mode may lend one where it is not.
+      const patience = `SET LOCAL idle_in_transaction_session_timeout = ${this.#options.timeoutMs}`;
+      await queries.query({ text: `BEGIN ISOLATION LEVEL READ COMMITTED; ${patience}` }, []);
       try {
         const result = await work(queries);
         await queries.query({ text: "COMMIT" }, []);
@@ -143,15 +146,19 @@ export class Database implements Queries {
       if (this.#away !== undefined) {
         this.#away = undefined;
         this.#backoff.reset();
-        this.#environment.log.info({}, "PostgreSQL can be reached again");
+        if (this.#wasReached) this.#environment.log.info({}, "PostgreSQL is back");
       }
+      this.#wasReached = true;
       return client;
     } catch (error) {
       // All connections being in use is no reason to believe that the server is away.
       const isBusy = pool === this.#pool && pool.totalCount >= this.#options.maxConnections;
       const failure = toBusError(error, "connecting");
       if (!isBusy && !this.#isClosed) {
-        if (this.#away === undefined) this.#environment.log.warn({ err: failure }, "PostgreSQL cannot be reached");
+        // Before the first connection the one who opens the storage tells, who also knows what comes of it.
+        if (this.#away === undefined && this.#wasReached) {
+          this.#environment.log.warn({ problem: failure.message }, "PostgreSQL is away; trying again until it is back");
+        }
         this.#away = { error: failure, untilMs: performance.now() + this.#backoff.next() };
       }
       throw failure;
@@ -199,7 +206,7 @@ export class Database implements Queries {
       onConnect: async (client: pg.ClientBase) => {
         const silent = setTimeout(() => destroy(client), connectTimeoutMs);
         try {
-          this.#onFacts(await prepareSession(client, { timeoutMs, isCareless: false }));
+          this.#onFacts(await prepareSession(client, timeoutMs));
         } finally {
           clearTimeout(silent);
         }
@@ -208,8 +215,9 @@ export class Database implements Queries {
     const clients = this.#clients;
     pool.on("connect", (client) => clients.add(client));
     pool.on("remove", (client) => clients.delete(client));
-    // An idle connection that breaks is taken out by the pool; without a listener it would end the process.
-    pool.on("error", (error) => this.#environment.log.warn({ err: error }, "an idle PostgreSQL connection broke"));
+    // An idle connection that breaks is taken out by the pool; without a listener it would end the process. A server
+    // that is away shows, and is told, when the next connection is wanted.
+    pool.on("error", () => {});
     return pool;
   }
 }

@@ -5,6 +5,7 @@ import type { ChannelName } from "../../core/names.ts";
 import { MAX_EPOCH_LINKS, withNewEpoch } from "../epoch-links.ts";
 import type { LogState } from "../message-log.ts";
 import type { Queries } from "./database.ts";
+import { IS_AS_WRITTEN } from "./row-writer.ts";
 
 /** A log's row, as the statements below select it. */
 export interface LogRow {
@@ -19,13 +20,15 @@ export interface LogRow {
   readonly last_accepted_at: number;
   readonly epoch: number;
   readonly life: string;
+  /** False: somebody else put the row there, see row-writer.ts. */
+  readonly is_as_written: boolean;
   /** Pairs of epoch and first sequence, oldest first. */
   readonly links: readonly number[];
 }
 
-export const logColumns = (s: string): string =>
+export const logColumns = (s: string, links = `${s}.links(l.id)`): string =>
   `l.id, l.incarnation, l.version, l.fenced_at, l.head, l.floor, l.start_bytes, l.end_bytes, l.last_accepted_at,
-   l.epoch, l.life, ${s}.links(l.id) AS links`;
+   l.epoch, l.life, ${IS_AS_WRITTEN} AS is_as_written, ${links} AS links`;
 
 export function linksOf({ links }: Pick<LogRow, "links">): readonly EpochLink[] {
   return Array.from({ length: links.length / 2 }, (_, i) => ({ epoch: links[2 * i]!, first: links[2 * i + 1]! }));
@@ -67,6 +70,12 @@ export class LockedLogs {
       await queries.query({ text }, [randomUUID()]);
     }
     throw new BusError("STORAGE_UNAVAILABLE", "PostgreSQL: the server's life cannot be named");
+  }
+
+  /** Removes what a longer past left above the head, where the next entries belong. */
+  async dropBeyond(queries: Queries, { id, head }: Pick<LogRow, "id" | "head">): Promise<void> {
+    const text = `DELETE FROM ${this.#schema}.entry WHERE log_id = $1 AND sequence > $2`;
+    await queries.query({ name: "drop_beyond", text }, [id, head]);
   }
 
   /** The chain with a new link behind it, from `first` on; not written yet. */

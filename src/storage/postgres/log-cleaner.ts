@@ -6,8 +6,9 @@ import type { Database, Statement } from "./database.ts";
 
 /** Rows that one statement removes: it takes a few hundredths of a second, and no lock that an append wants. */
 const STEP = 10_000;
-/** Statements of one sweep. */
+/** Statements of one sweep, for what logs left behind; and for keys, of which a busy bus makes a million between sweeps. */
 const MAX_STEPS = 20;
+const MAX_KEY_STEPS = 500;
 
 interface MovedFloor {
   readonly o_log: number | null;
@@ -19,13 +20,16 @@ export class LogCleaner {
   readonly #database: Database;
   readonly #schema: string;
   readonly #storeClock: () => number | null;
+  /** Idempotency keys that are kept. */
+  readonly #maxKeys: number;
   readonly #moveFloor: Statement;
   readonly #removeEntries: Statement;
 
-  constructor(database: Database, schema: string, storeClock: () => number | null) {
+  constructor(database: Database, schema: string, storeClock: () => number | null, maxKeys: number) {
     this.#database = database;
     this.#schema = schema;
     this.#storeClock = storeClock;
+    this.#maxKeys = maxKeys;
     this.#moveFloor = { name: "move_floor", text: `SELECT * FROM ${schema}.move_floor($1, $2, $3, $4)` };
     this.#removeEntries = { name: "remove_entries", text: removal(schema, "entry", "sequence", "AND sequence < $3") };
   }
@@ -65,8 +69,8 @@ export class LogCleaner {
                            AND accepted_at < $1 RETURNING 1)
              SELECT FROM gone HAVING count(*) = $2`,
     };
-    const before = (await this.#now()) - MAX_DEDUP_WINDOW_MS;
-    for (let step = 0; step < MAX_STEPS; step++) {
+    const before = Math.max((await this.#now()) - MAX_DEDUP_WINDOW_MS, await this.#newestBeyond());
+    for (let step = 0; step < MAX_KEY_STEPS; step++) {
       if ((await this.#database.query(oldKeys, [before, STEP])).length === 0) break;
     }
     const removed = { name: "removed_logs", text: `SELECT log_id FROM ${s}.removed_log ORDER BY log_id LIMIT 100` };
@@ -75,6 +79,17 @@ export class LogCleaner {
       steps = await this.#removeRows(log_id, steps);
       if (steps <= 0) return;
     }
+  }
+
+  /** When the newest of the keys was stored that are more than are kept; 0: there are not so many. */
+  async #newestBeyond(): Promise<number> {
+    const newest = {
+      name: "newest_key_beyond",
+      text: `SELECT accepted_at + 1 AS before FROM ${this.#schema}.idempotency_key
+              ORDER BY accepted_at DESC OFFSET $1 LIMIT 1`,
+    };
+    const [row] = await this.#database.query<{ before: number }>(newest, [this.#maxKeys]);
+    return row?.before ?? 0;
   }
 
   /** Removes what belongs to a log that is gone, in so many statements at most. Answers how many are left. */

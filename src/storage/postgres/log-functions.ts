@@ -1,3 +1,5 @@
+import { IS_AS_WRITTEN, SAME_TRUST, THIS_WRITER } from "./row-writer.ts";
+
 /**
  * Plans are kept, and made when tables may be empty: without these an append would scan a table that has since grown. What
  * is switched off counts as costly, and what is costly would be compiled first: hence no jit.
@@ -14,24 +16,24 @@ const RECORD_NAMES = "p_keys, p_digests, p_ids, p_senders, p_ends, p_checksums, 
 /** The functions around the log, in the schema `s` (a quoted identifier). */
 export const createLogFunctions = (s: string): readonly string[] => [
   // Milliseconds since 1970: the server's clock, or the one that a test gives.
-  `CREATE FUNCTION ${s}.clock_ms(p_now bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
+  `CREATE OR REPLACE FUNCTION ${s}.clock_ms(p_now bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
      SELECT coalesce(p_now, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
    $$`,
 
   // Which life of the server this is; NULL: nobody has named it yet. The start of the postmaster shows a restart, the
   // token a crash that the postmaster survives, a promoted replica and a restored backup.
-  `CREATE FUNCTION ${s}.life() RETURNS text LANGUAGE sql STABLE AS $$
+  `CREATE OR REPLACE FUNCTION ${s}.life() RETURNS text LANGUAGE sql STABLE AS $$
      SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint || '/' || token FROM ${s}.server_life
    $$`,
 
-  `CREATE FUNCTION ${s}.links(p_log bigint) RETURNS bigint[] LANGUAGE sql STABLE AS $$
+  `CREATE OR REPLACE FUNCTION ${s}.links(p_log bigint) RETURNS bigint[] LANGUAGE sql STABLE AS $$
      SELECT array_agg(n ORDER BY number, half)
        FROM ${s}.epoch_link, LATERAL (VALUES (1, epoch), (2, first)) AS pair (half, n) WHERE log_id = p_log
    $$`,
 
   // Writes what an append stores. The caller holds the lock of the log's row, and knows that none of the keys is there: to
   // look for them here once more would cost a sixth of the whole append.
-  `CREATE FUNCTION ${s}.store(
+  `CREATE OR REPLACE FUNCTION ${s}.store(
      p_log bigint, p_head bigint, p_bytes bigint, p_epoch bigint, p_accepted_at bigint, p_life text,${RECORDS}
    ) RETURNS void LANGUAGE plpgsql ${INDEXES_ONLY} AS $$
    DECLARE
@@ -47,25 +49,25 @@ export const createLogFunctions = (s: string): readonly string[] => [
          FROM unnest(p_ids, p_senders, p_ends, p_checksums, p_bodies, p_audiences, p_times_to_live)
               WITH ORDINALITY AS r (id, sender, ends, checksum, body, audience, time_to_live, n);
      UPDATE ${s}.log SET head = p_head + v_count, end_bytes = p_bytes + p_ends[v_count],
-                         last_accepted_at = p_accepted_at, epoch = p_epoch, life = p_life
+                         last_accepted_at = p_accepted_at, epoch = p_epoch, life = p_life, written_by = ${THIS_WRITER}
       WHERE id = p_log;
    END $$`,
 
   // One append in one round trip, for the usual case: the log is as the caller believes, the server lives its old life,
-  // and every key is new. Else nothing is stored, o_head is NULL, and the caller decides with what it reads itself.
+  // nobody has put an older row in the place of the log's, and every key is new. Else nothing is stored, o_head is NULL, and the caller decides with what it reads itself.
   //
   // The row is locked by a statement of its own, before the keys are looked up: in one statement both would see the same
   // snapshot, older than what the last holder of the lock has stored.
-  `CREATE FUNCTION ${s}.append(
+  `CREATE OR REPLACE FUNCTION ${s}.append(
      p_name text, p_incarnation text, p_version bigint, p_now bigint,${RECORDS},
      OUT o_head bigint, OUT o_epoch bigint, OUT o_accepted_at bigint
    ) LANGUAGE plpgsql ${INDEXES_ONLY} AS $$
    DECLARE
-     v_log ${s}.log%ROWTYPE;
+     v_log record;
    BEGIN
-     SELECT * INTO v_log FROM ${s}.log WHERE name = p_name FOR UPDATE;
+     SELECT l.*, ${IS_AS_WRITTEN} AS is_as_written INTO v_log FROM ${s}.log l WHERE l.name = p_name FOR UPDATE;
      IF NOT FOUND OR v_log.incarnation <> p_incarnation OR v_log.version <> p_version
-        OR v_log.life IS DISTINCT FROM ${s}.life() THEN
+        OR NOT v_log.is_as_written OR v_log.life IS DISTINCT FROM ${s}.life() THEN
        RETURN;
      END IF;
      -- OFFSET 0 keeps the order of the loops: planned on an empty table, a join would read all keys of the log.
@@ -82,7 +84,7 @@ export const createLogFunctions = (s: string): readonly string[] => [
 
   // The first retained sequence accepted at or after a time; head + 1 when there is none. Times never decrease, so it is
   // found by halving; a time index would cost every append.
-  `CREATE FUNCTION ${s}.find_time(p_log bigint, p_floor bigint, p_head bigint, p_time bigint) RETURNS bigint
+  `CREATE OR REPLACE FUNCTION ${s}.find_time(p_log bigint, p_floor bigint, p_head bigint, p_time bigint) RETURNS bigint
    LANGUAGE plpgsql STABLE ${INDEXES_ONLY} AS $$
    DECLARE
      v_low bigint := p_floor;
@@ -100,7 +102,7 @@ export const createLogFunctions = (s: string): readonly string[] => [
    END $$`,
 
   // Moves the floor; the entries below it are removed afterwards, without the lock. Answers false when there is no log.
-  `CREATE FUNCTION ${s}.move_floor(
+  `CREATE OR REPLACE FUNCTION ${s}.move_floor(
      p_name text, p_by_age bigint, p_max_messages bigint, p_max_bytes bigint, OUT o_log bigint, OUT o_floor bigint
    ) LANGUAGE plpgsql ${INDEXES_ONLY} AS $$
    DECLARE
@@ -138,6 +140,7 @@ export const createLogFunctions = (s: string): readonly string[] => [
      END IF;
      SELECT end_bytes - length(body) INTO v_bytes FROM ${s}.entry
       WHERE log_id = v_log.id AND sequence >= o_floor AND sequence <= v_log.head ORDER BY sequence LIMIT 1;
-     UPDATE ${s}.log SET floor = o_floor, start_bytes = coalesce(v_bytes, end_bytes) WHERE id = v_log.id;
+     UPDATE ${s}.log AS l SET floor = o_floor, start_bytes = coalesce(v_bytes, end_bytes), written_by = ${SAME_TRUST}
+      WHERE id = v_log.id;
    END $$`,
 ];

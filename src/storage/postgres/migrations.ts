@@ -3,11 +3,19 @@ import { migrate } from "../sql/migrations.ts";
 import type { Database, Queries } from "./database.ts";
 import { createLogFunctions } from "./log-functions.ts";
 import { createRecordFunctions } from "./record-functions.ts";
-import { createTables } from "./tables.ts";
+import { createChecks, createTables, fillChecks } from "./tables.ts";
 
-/** Never changed once released; new ones go to the end. `s` is the schema, as a quoted identifier. */
+/**
+ * Tables change step by step: a step never changes once it is released, new ones go to the end. Functions have no history:
+ * the last step makes all of them as they are now, and nodes that still run the program before call them by the same names
+ * and arguments. `s` is the schema, as a quoted identifier.
+ */
 const migrationsFor = (s: string): readonly Migration[] => [
-  { version: 1, statements: [...createTables(s), ...createLogFunctions(s), ...createRecordFunctions(s)] },
+  { version: 1, statements: createTables(s) },
+  {
+    version: 2,
+    statements: [...createChecks(s), ...createLogFunctions(s), ...createRecordFunctions(s), ...fillChecks(s)],
+  },
 ];
 
 /**

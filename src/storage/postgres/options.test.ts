@@ -15,6 +15,8 @@ describe("options of the postgres storage", () => {
       timeoutMs: 5_000,
       heartbeatMs: 5_000,
       maxPendingBytes: 67_108_864,
+      maxRelayBytes: 33_554_432,
+      dedupKeys: 16_000_000,
     });
   });
 

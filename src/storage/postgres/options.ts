@@ -25,6 +25,13 @@ export interface PostgresStorageOptions {
   readonly heartbeatMs?: number;
   /** Bytes of message bodies that may wait to be stored; beyond, OVERLOADED. 1 MiB to 2^32. Default 64 MiB. */
   readonly maxPendingBytes?: number;
+  /** Packets on their way to other nodes, or waiting to be heard; beyond, they are dropped. 1 MiB to 1 GiB. Default 32 MiB. */
+  readonly maxRelayBytes?: number;
+  /**
+   * Idempotency keys that the server keeps, of all channels together; the sweep removes the oldest beyond, even when they are
+   * younger than their channel's window. About 150 bytes each with their index. 1 to 16,000,000. Default 16,000,000.
+   */
+  readonly dedupKeys?: number;
 }
 
 const INTEGERS = {
@@ -33,6 +40,8 @@ const INTEGERS = {
   timeoutMs: { default: 5_000, min: 100, max: 60_000 },
   heartbeatMs: { default: 5_000, min: 100, max: 60_000 },
   maxPendingBytes: { default: 64 * 2 ** 20, min: 2 ** 20, max: 2 ** 32 },
+  maxRelayBytes: { default: 32 * 2 ** 20, min: 2 ** 20, max: 2 ** 30 },
+  dedupKeys: { default: 16_000_000, min: 1, max: 16_000_000 },
 } as const satisfies Partial<Record<keyof PostgresStorageOptions, IntegerOption>>;
 
 const PREFIX = /^(?!pg_)[a-z_][a-z0-9_]{0,39}$/;

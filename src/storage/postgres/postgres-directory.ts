@@ -1,6 +1,8 @@
+import { damagedRecord } from "../damaged-record.ts";
 import type { Directory, DirectoryRecord, ListRequest, PutOptions, PutOutcome, RecordKey } from "../directory.ts";
 import { checkListLimit } from "../record-order.ts";
 import type { Database, Statement } from "./database.ts";
+import { recordChecksum } from "./record-checksum.ts";
 
 /** How long a deleted record's version is remembered. */
 const REMEMBER_MS = 600_000;
@@ -14,12 +16,14 @@ interface RecordRow {
   readonly parent: string;
   readonly id: string;
   readonly version: number;
-  readonly value: string;
+  /** Null: deleted. */
+  readonly value: string | null;
   readonly expires_at: number;
+  readonly checksum: number;
 }
 
 interface PutRow {
-  readonly o_outcome: "stored" | "conflict" | "full";
+  readonly o_outcome: "stored" | "conflict" | "full" | "damaged";
   readonly o_version: number;
   readonly o_expires_at: number;
   readonly o_value: string;
@@ -40,7 +44,9 @@ export class PostgresDirectory implements Directory {
     this.#database = database;
     this.#storeClock = storeClock;
     const select = (clock: string) =>
-      `SELECT parent, id, version, value, expires_at FROM ${s}.clock_ms(${clock}) AS now_ms, ${s}.record WHERE ${LIVE}`;
+      // A damaged record may say of itself that it is over: it is told, and not left out.
+      `SELECT parent, id, version, value, expires_at, checksum FROM ${s}.clock_ms(${clock}) AS now_ms, ${s}.record AS held
+        WHERE (${LIVE} OR NOT ${s}.is_intact(held))`;
     this.#get = { name: "get_record", text: `${select("$1")} AND kind = $2 AND parent = $3 AND id = $4` };
     this.#put = { name: "put_record", text: `SELECT * FROM ${s}.put_record($1, $2, $3, $4, $5, $6, $7, $8)` };
     this.#delete = { name: "delete_record", text: `SELECT ${s}.delete_record($1, $2, $3, $4, $5, $6) AS deleted` };
@@ -75,15 +81,19 @@ export class PostgresDirectory implements Directory {
     ]);
     const { o_outcome, o_version: version, o_expires_at: expiresAtMs, o_value } = row!;
     if (o_outcome === "full") return { kind: "full" };
+    if (o_outcome === "damaged") throw damagedRecord(key);
     if (o_outcome === "stored") return { kind: "stored", version, expiresAtMs };
     if (version === 0) return { kind: "conflict", current: undefined };
     return { kind: "conflict", current: { key, version, value: JSON.parse(o_value), expiresAtMs } };
   }
 
-  async delete({ kind, parent, id }: RecordKey, expectedVersion?: number): Promise<boolean> {
+  async delete(key: RecordKey, expectedVersion?: number): Promise<boolean> {
+    const { kind, parent, id } = key;
     const values = [kind, parent, id, expectedVersion ?? null, REMEMBER_MS, this.#storeClock()];
-    const [row] = await this.#database.query<{ deleted: boolean }>(this.#delete, values);
-    return row!.deleted;
+    const [row] = await this.#database.query<{ deleted: boolean | null }>(this.#delete, values);
+    const { deleted } = row!;
+    if (deleted === null) throw damagedRecord(key);
+    return deleted;
   }
 
   async list({ kind, parent, after, limit }: ListRequest): Promise<readonly DirectoryRecord[]> {
@@ -114,6 +124,9 @@ export class PostgresDirectory implements Directory {
   }
 }
 
-function toRecord(kind: string, { parent, id, version, value, expires_at }: RecordRow): DirectoryRecord {
-  return { key: { kind, parent, id }, version, value: JSON.parse(value), expiresAtMs: expires_at };
+/** Throws DATA_DAMAGED. */
+function toRecord(kind: string, { parent, id, version, value, expires_at, checksum }: RecordRow): DirectoryRecord {
+  const record = { key: { kind, parent, id }, version, value, expiresAtMs: expires_at };
+  if (value === null || recordChecksum(record) !== checksum) throw damagedRecord(record.key);
+  return { ...record, value: JSON.parse(value) };
 }

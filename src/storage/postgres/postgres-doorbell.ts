@@ -1,8 +1,9 @@
 import type { Stop } from "../../core/clock.ts";
-import type { Doorbell, Ring } from "../doorbell.ts";
+import type { Doorbell, LogRing, Ring } from "../doorbell.ts";
 import { createLocalDoorbell } from "../local-doorbell.ts";
 import type { StorageEnvironment } from "../storage-adapter.ts";
 import { textArray } from "./binary-array.ts";
+import { CARELESS } from "./session.ts";
 import type { SignalHandler, SignalLine } from "./signal-line.ts";
 
 /** PostgreSQL takes less than 8,000 bytes in one notification. */
@@ -11,7 +12,10 @@ export const MAX_PAYLOAD_BYTES = 7_900;
 const MAX_PENDING = 10_000;
 /** Notifications of one statement. */
 const MAX_PAYLOADS = 32;
-const NOTIFY = { text: "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload" };
+const NOTIFY = {
+  name: "notify",
+  text: `SELECT ${CARELESS}, pg_notify($1, payload) FROM unnest($2::text[]) AS payload`,
+};
 
 /**
  * Rings its own listeners at once and those of other nodes by NOTIFY: outside of every other transaction, one statement in
@@ -26,6 +30,7 @@ export class PostgresDoorbell implements Doorbell, SignalHandler {
   readonly #pending = new Map<string, string>();
   #isScheduled = false;
   #isSending = false;
+  #isAlone = false;
 
   constructor(line: SignalLine, channel: string, sender: string, environment: StorageEnvironment) {
     this.#line = line;
@@ -37,13 +42,20 @@ export class PostgresDoorbell implements Doorbell, SignalHandler {
 
   ring(ring: Ring): void {
     this.#local.ring(ring);
-    const line = toLine(ring);
-    if (this.#pending.size >= MAX_PENDING) {
-      this.#pending.clear();
-      this.#pending.set("missed", toLine({ topic: "missed" }));
-    }
-    this.#pending.set(ring.topic === "log" ? `log ${ring.key}` : line, line);
-    this.#schedule();
+    this.#ringOthers(ring);
+  }
+
+  /**
+   * Rings for what this node has stored. Its own listeners hear it behind the one who waits for the append, who hands them
+   * the messages: told first, they would read from the server what they are about to get.
+   */
+  stored(ring: LogRing): void {
+    setImmediate(() => this.#local.ring(ring));
+    if (!this.#isAlone) this.#ringOthers(ring);
+  }
+
+  expectOthers(present: boolean): void {
+    this.#isAlone = !present;
   }
 
   listen(listener: (ring: Ring) => void): Stop {
@@ -61,6 +73,16 @@ export class PostgresDoorbell implements Doorbell, SignalHandler {
 
   restored(): void {
     this.#local.ring({ topic: "missed" });
+    this.#schedule();
+  }
+
+  #ringOthers(ring: Ring): void {
+    const line = toLine(ring);
+    if (this.#pending.size >= MAX_PENDING) {
+      this.#pending.clear();
+      this.#pending.set("missed", toLine({ topic: "missed" }));
+    }
+    this.#pending.set(ring.topic === "log" ? `log ${ring.key}` : line, line);
     this.#schedule();
   }
 

@@ -36,6 +36,7 @@ export function isConnectionLost(error: unknown): boolean {
 export function settingFault(error: unknown): string | undefined {
   const cause = error instanceof BusError ? error.details.cause : error;
   if (cause instanceof UnusableServer || cause instanceof SchemaTooNew) return cause.message;
+  if (isWithoutTls(cause)) return `${cause.message}; turn TLS on there, or take sslmode out of the URL`;
   if (isCertificateFault(cause)) return `the server's certificate is not trusted: ${cause.message}; give sslrootcert`;
   if (!(cause instanceof pg.DatabaseError) || !SETTINGS.has(cause.code ?? "")) return undefined;
   return `${cause.message} (${cause.code}); correct the URL, or what the server grants`;
@@ -77,6 +78,11 @@ function describe(error: Error): string {
 /** Waiting does not mend it: the storage does not open. */
 export class UnusableServer extends Error {
   override readonly name = "UnusableServer";
+}
+
+/** The driver's own refusal, which has no code: the server answered, and speaks no TLS. */
+function isWithoutTls(cause: unknown): cause is Error {
+  return cause instanceof Error && cause.message === "The server does not support SSL connections";
 }
 
 function isCertificateFault(cause: unknown): cause is Error {

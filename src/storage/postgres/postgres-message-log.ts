@@ -18,6 +18,7 @@ import { type LockedLogs, type LogRow, linksOf, logColumns, stateOf } from "./lo
 import { LogCleaner } from "./log-cleaner.ts";
 import { LogReader } from "./log-reader.ts";
 import { PreparedBatch } from "./prepared-batch.ts";
+import { SAME_TRUST, THIS_WRITER } from "./row-writer.ts";
 
 /** Measured: larger groups gain no more, and hold the head's row longer. */
 const MAX_GROUP_RECORDS = 2_000;
@@ -25,6 +26,7 @@ const MAX_GROUP_BYTES = 2 * 2 ** 20;
 
 export interface PostgresLogOptions extends AppenderOptions {
   readonly maxPendingBytes: number;
+  readonly dedupKeys: number;
 }
 
 export class PostgresMessageLog implements MessageLog {
@@ -36,12 +38,12 @@ export class PostgresMessageLog implements MessageLog {
   readonly #cleaner: LogCleaner;
 
   constructor(options: PostgresLogOptions) {
-    const { database, schema, locks, storeClock } = options;
+    const { database, schema, locks, storeClock, dedupKeys } = options;
     this.#database = database;
     this.#schema = schema;
     this.#locks = locks;
     this.#reader = new LogReader(database, schema);
-    this.#cleaner = new LogCleaner(database, schema, storeClock);
+    this.#cleaner = new LogCleaner(database, schema, storeClock, dedupKeys);
     this.#steps = new OrderedSteps({
       maxRecords: MAX_GROUP_RECORDS,
       maxBytes: MAX_GROUP_BYTES,
@@ -70,8 +72,8 @@ export class PostgresMessageLog implements MessageLog {
     return this.#reader.read(request);
   }
 
-  findId(name: ChannelName, id: string): Promise<number | undefined> {
-    return this.#reader.findId(name, id);
+  findId(name: ChannelName, id: string, after: number): Promise<readonly number[]> {
+    return this.#reader.findId(name, id, after);
   }
 
   findTime(name: ChannelName, timeMs: number): Promise<number> {
@@ -83,7 +85,7 @@ export class PostgresMessageLog implements MessageLog {
       const s = this.#schema;
       const fence = {
         name: "fence",
-        text: `UPDATE ${s}.log SET version = greatest(version, $3),
+        text: `UPDATE ${s}.log AS l SET version = greatest(version, $3), written_by = ${SAME_TRUST},
                       fenced_at = CASE WHEN version < $3 THEN head ELSE fenced_at END
                 WHERE name = $1 AND incarnation = $2 RETURNING incarnation, fenced_at`,
       };
@@ -98,9 +100,11 @@ export class PostgresMessageLog implements MessageLog {
         const row = requireLog(name, await this.#locks.lock(queries, name));
         const life = await this.#locks.life(queries);
         const links = this.#locks.extended(linksOf(row), row.head + 1);
+        await this.#locks.dropBeyond(queries, row);
         await this.#locks.addLink(queries, row.id, links);
         const s = this.#schema;
-        const renew = { name: "renew", text: `UPDATE ${s}.log SET epoch = $2, life = $3 WHERE id = $1` };
+        const text = `UPDATE ${s}.log SET epoch = $2, life = $3, written_by = ${THIS_WRITER} WHERE id = $1`;
+        const renew = { name: "renew", text };
         await queries.query(renew, [row.id, newestEpoch(links), life]);
         return stateOf(row, links);
       }),
@@ -145,8 +149,8 @@ export class PostgresMessageLog implements MessageLog {
       const insert = {
         name: "insert_log",
         text: `INSERT INTO ${s}.log AS l (name, incarnation, version, fenced_at, head, floor, start_bytes, end_bytes,
-                                          last_accepted_at, epoch, life)
-               VALUES ($1, $2, $3, 0, 0, 1, 0, 0, 0, $4, $5) ON CONFLICT (name) DO NOTHING
+                                          last_accepted_at, epoch, life, written_by)
+               VALUES ($1, $2, $3, 0, 0, 1, 0, 0, 0, $4, $5, ${THIS_WRITER}) ON CONFLICT (name) DO NOTHING
                RETURNING ${logColumns(s)}`,
       };
       const [row] = await queries.query<LogRow>(insert, [name.key, incarnation, version, newestEpoch(links), life]);

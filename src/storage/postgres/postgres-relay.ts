@@ -4,10 +4,9 @@ import type { Relay, RelayListener } from "../relay.ts";
 import type { StorageEnvironment } from "../storage-adapter.ts";
 import { bundle, bundledBytes, unbundle } from "./packet-bundle.ts";
 import { MAX_PAYLOAD_BYTES } from "./postgres-doorbell.ts";
+import { CARELESS } from "./session.ts";
 import type { SignalHandler, SignalLine } from "./signal-line.ts";
 
-/** Bytes that wait to be sent, and bytes that wait to be heard; beyond, packets are dropped. */
-const MAX_PENDING_BYTES = 32 * 2 ** 20;
 /** Packets go together in one notification, or in one row, up to so many bytes. */
 const MAX_BUNDLE_BYTES = 8 * 2 ** 20;
 /** Notifications that wait for a row to be read before them. */
@@ -15,7 +14,17 @@ const MAX_WAITING = 10_000;
 /** A row is read as soon as its notification comes. */
 const PACKET_LIFE_MS = 60_000;
 
-const NOTIFY = { text: "SELECT pg_notify($1, $2)" };
+const NOTIFY = { text: `SELECT ${CARELESS}, pg_notify($1, $2)` };
+
+export interface PostgresRelayOptions {
+  readonly line: SignalLine;
+  readonly schema: string;
+  readonly channel: string;
+  /** Another one for each node. */
+  readonly sender: string;
+  readonly environment: StorageEnvironment;
+  readonly maxBytes: number;
+}
 
 /**
  * Carries packets by NOTIFY: in base64 while they fit, else in a row of an unlogged table, which the notification names.
@@ -27,6 +36,8 @@ export class PostgresRelay implements Relay, SignalHandler {
   readonly #channel: string;
   readonly #sender: string;
   readonly #environment: StorageEnvironment;
+  /** Of what waits to be sent, and of what waits to be heard; beyond, packets are dropped. */
+  readonly #maxBytes: number;
   readonly #listeners = new Set<{ readonly listener: RelayListener }>();
   #packets: Uint8Array[] = [];
   #packetBytes = 0;
@@ -36,18 +47,19 @@ export class PostgresRelay implements Relay, SignalHandler {
   #heardBytes = 0;
   #isReading = false;
 
-  constructor(line: SignalLine, schema: string, channel: string, sender: string, environment: StorageEnvironment) {
+  constructor({ line, schema, channel, sender, environment, maxBytes }: PostgresRelayOptions) {
     this.#line = line;
     this.#schema = schema;
     this.#channel = channel;
     this.#sender = sender;
     this.#environment = environment;
+    this.#maxBytes = maxBytes;
     line.handle(channel, this);
   }
 
   send(packet: Uint8Array): void {
     const bytes = bundledBytes(packet);
-    if (!this.#line.isUp || this.#packetBytes + bytes > MAX_PENDING_BYTES) return;
+    if (!this.#line.isUp || this.#packetBytes + bytes > this.#maxBytes) return;
     this.#packets.push(packet);
     this.#packetBytes += bytes;
     if (this.#isSending) return;
@@ -63,7 +75,7 @@ export class PostgresRelay implements Relay, SignalHandler {
 
   notified(payload: string): void {
     if (payload.startsWith(`${this.#sender} `)) return;
-    if (this.#heard.length >= MAX_WAITING || this.#heardBytes + payload.length > MAX_PENDING_BYTES) {
+    if (this.#heard.length >= MAX_WAITING || this.#heardBytes + payload.length > this.#maxBytes) {
       this.#heard = [];
       this.#heardBytes = 0;
       this.#tell((listener) => listener.missed());
@@ -117,7 +129,7 @@ export class PostgresRelay implements Relay, SignalHandler {
       return;
     }
     const text = `WITH stored AS (INSERT INTO ${this.#schema}.packet (id, body) VALUES ($3, $4) RETURNING id)
-                  SELECT pg_notify($1, $2) FROM stored`;
+                  SELECT ${CARELESS}, pg_notify($1, $2) FROM stored`;
     const id = randomUUID();
     await this.#line.query({ text }, [this.#channel, `${this.#sender} #${id}`, id, block]);
   }

@@ -6,6 +6,7 @@ import { Database } from "./database.ts";
 import { LockedLogs } from "./locked-log.ts";
 import { migrateSchema, quoted } from "./migrations.ts";
 import { type PostgresStorageOptions, type ResolvedPostgresOptions, resolvePostgresOptions } from "./options.ts";
+import { checkPooling } from "./pooling.ts";
 import { PostgresDirectory } from "./postgres-directory.ts";
 import { PostgresDoorbell } from "./postgres-doorbell.ts";
 import { settingFault } from "./postgres-errors.ts";
@@ -75,7 +76,9 @@ export class PostgresStorage implements StorageAdapter {
     const sender = randomBytes(6).toString("base64url");
     const storeClock = () => environment.storeClock?.() ?? null;
     this.doorbell = new PostgresDoorbell(this.#line, `${options.prefix}_rings`, sender, environment);
-    this.relay = new PostgresRelay(this.#line, schema, `${options.prefix}_packets`, sender, environment);
+    const channel = `${options.prefix}_packets`;
+    const maxBytes = options.maxRelayBytes;
+    this.relay = new PostgresRelay({ line: this.#line, schema, channel, sender, environment, maxBytes });
     this.directory = new PostgresDirectory(database, schema, storeClock);
     this.log = new PostgresMessageLog({
       database,
@@ -83,7 +86,8 @@ export class PostgresStorage implements StorageAdapter {
       locks: new LockedLogs(schema, environment.randomEpoch),
       storeClock,
       maxPendingBytes: options.maxPendingBytes,
-      onStored: ({ key }, { head, epoch }) => this.doorbell.ring({ topic: "log", key, head, epoch }),
+      dedupKeys: options.dedupKeys,
+      onStored: ({ key }, { head, epoch }) => this.doorbell.stored({ topic: "log", key, head, epoch }),
     });
   }
 
@@ -93,6 +97,7 @@ export class PostgresStorage implements StorageAdapter {
 
   async open(): Promise<void> {
     const { prefix } = this.#options;
+    await checkPooling(this.#options);
     const applied = await migrateSchema(this.#database, prefix);
     if (applied.length > 0)
       this.#environment.log.info({ prefix, applied }, "the PostgreSQL schema was brought up to date");

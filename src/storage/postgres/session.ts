@@ -11,13 +11,15 @@ export interface ServerFacts {
   /** The server's clock, and how long asking took. */
   readonly clockMs: number;
   readonly tookMs: number;
+  /** The server's process that serves the connection. Another one later: a pooler has lent it another session. */
+  readonly serverProcess: number;
 }
 
-export interface SessionSettings {
-  readonly timeoutMs: number;
-  /** Commits of this session are not waited for: for rings and packets, whose loss costs nothing. */
-  readonly isCareless: boolean;
-}
+/**
+ * In a statement's list: its commit is not waited for, which is for rings and packets, whose loss costs nothing. For the
+ * one transaction, never for the session: a pooler would lend that to somebody whose commits count.
+ */
+export const CARELESS = "set_config('synchronous_commit', 'off', true)";
 
 interface FactsRow {
   readonly version: number;
@@ -27,6 +29,7 @@ interface FactsRow {
   readonly synchronous_commit: string;
   readonly standbys: string;
   readonly clock: number;
+  readonly process: number;
 }
 
 const PREPARE_SESSION = `
@@ -35,6 +38,7 @@ const PREPARE_SESSION = `
          current_setting('synchronous_commit') AS synchronous_commit,
          current_setting('synchronous_standby_names') AS standbys,
          floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock,
+         pg_backend_pid() AS process,
          set_config('default_transaction_isolation', 'read committed', false),
          set_config('statement_timeout', $1, false),
          set_config('idle_in_transaction_session_timeout', $1, false),
@@ -49,9 +53,9 @@ const PREPARE_SESSION = `
  * Makes a fresh connection ours. The server ends what runs longer than we wait, and transactions of a node that froze in
  * the middle, so that nobody waits for their locks. Throws STORAGE_UNAVAILABLE for a server that does not write.
  */
-export async function prepareSession(client: ClientBase, settings: SessionSettings): Promise<ServerFacts> {
+export async function prepareSession(client: ClientBase, timeoutMs: number): Promise<ServerFacts> {
   const startedAt = performance.now();
-  const { rows } = await client.query<FactsRow>(PREPARE_SESSION, [`${settings.timeoutMs}`]);
+  const { rows } = await client.query<FactsRow>(PREPARE_SESSION, [`${timeoutMs}`]);
   const tookMs = performance.now() - startedAt;
   const row = rows[0]!;
   if (row.version < OLDEST_VERSION) {
@@ -63,8 +67,7 @@ export async function prepareSession(client: ClientBase, settings: SessionSettin
   if (row.in_recovery) {
     throw new BusError("STORAGE_UNAVAILABLE", "PostgreSQL is a standby or still recovers: it takes no writes");
   }
-  if (settings.isCareless) await client.query("SET synchronous_commit = off");
-  return { durability: durabilityOf(row), clockMs: row.clock, tookMs };
+  return { durability: durabilityOf(row), clockMs: row.clock, tookMs, serverProcess: row.process };
 }
 
 /** `local` does not wait for the standbys that somebody asked for: after a fail-over, what was answered may be missing. */

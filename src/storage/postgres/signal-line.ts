@@ -13,8 +13,20 @@ const KEEP_ALIVE_MS = 5_000;
 /** The connection is given so long to end in good order. */
 const GOODBYE_MS = 1_000;
 const ASK_CLOCK = {
-  text: `SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock, pg_is_in_recovery() AS in_recovery`,
+  name: "ask_clock",
+  text: `SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock, pg_is_in_recovery() AS in_recovery,
+                pg_backend_pid() AS process`,
 };
+
+/** Found when the storage is opened (pooling.ts), but a pooler's settings may change, or have been missed there. */
+const SESSION_LOST =
+  "a pooler in transaction mode has taken its session away: set pool_mode to session, or give storage.postgres.listenUrl the URL of PostgreSQL itself";
+
+interface ClockRow {
+  readonly clock: number;
+  readonly in_recovery: boolean;
+  readonly process: number;
+}
 
 export interface SignalLineOptions {
   readonly options: ResolvedPostgresOptions;
@@ -43,6 +55,8 @@ export class SignalLine {
   readonly #closing = new AbortController();
   readonly #backoff = new Backoff();
   #client: pg.Client | undefined;
+  /** Where it listens. */
+  #serverProcess = 0;
   #problem: string | undefined = "the listening connection is being opened";
   #work: Promise<unknown> = Promise.resolve();
   #running: Promise<void> | undefined;
@@ -140,8 +154,9 @@ export class SignalLine {
     this.#client = undefined;
     destroy(client);
     if (this.#closing.signal.aborted) return;
-    this.#problem = `PostgreSQL, listening: ${cause?.message ?? "the connection ended"}`;
-    this.#setup.environment.log.warn({ err: cause }, "the PostgreSQL connection for notifications broke");
+    const problem = cause?.message ?? "the connection ended";
+    this.#problem = `PostgreSQL, listening: ${problem}`;
+    this.#setup.environment.log.warn({ problem }, "the PostgreSQL connection for notifications broke");
   }
 
   async #beat(client: pg.Client): Promise<void> {
@@ -149,9 +164,10 @@ export class SignalLine {
     const sentAt = performance.now();
     try {
       const { heartbeatMs } = this.#setup.options;
-      const [row] = await this.#enqueue<{ clock: number; in_recovery: boolean }>(ASK_CLOCK, [], heartbeatMs);
+      const [row] = await this.#enqueue<ClockRow>(ASK_CLOCK, [], heartbeatMs);
       this.#setup.onClock(row!.clock, performance.now() - sentAt);
-      if (row!.in_recovery) destroy(client);
+      if (row!.process !== this.#serverProcess) client.emit("error", new Error(SESSION_LOST));
+      else if (row!.in_recovery) destroy(client);
     } catch {
       destroy(client);
     }
@@ -172,7 +188,9 @@ export class SignalLine {
     const silent = setTimeout(() => destroy(client), connectTimeoutMs);
     try {
       await client.connect();
-      this.#setup.onFacts(await prepareSession(client, { timeoutMs, isCareless: true }));
+      const facts = await prepareSession(client, timeoutMs);
+      this.#serverProcess = facts.serverProcess;
+      this.#setup.onFacts(facts);
       for (const channel of this.#handlers.keys()) await client.query(`LISTEN "${channel}"`);
     } catch (error) {
       destroy(client);
@@ -192,14 +210,14 @@ export class SignalLine {
 
   async #ask<R extends pg.QueryResultRow>(
     client: pg.Client,
-    { text }: Statement,
+    { name, text }: Statement,
     values: readonly unknown[],
     timeoutMs: number,
   ): Promise<readonly R[]> {
     // No answer: the peer has vanished without a word.
     const silent = setTimeout(() => destroy(client), timeoutMs);
     try {
-      return (await client.query<R>({ text, values: [...values] })).rows;
+      return (await client.query<R>({ ...(name !== undefined && { name }), text, values: [...values] })).rows;
     } catch (error) {
       throw toBusError(error, "notifying");
     } finally {

@@ -1,5 +1,7 @@
+import { THIS_WRITER } from "./row-writer.ts";
+
 /**
- * The tables of one bus, in the schema `s` (a quoted identifier).
+ * The tables of one bus as they were first, in the schema `s` (a quoted identifier).
  *
  * A log's row is written with each commit, so it has room on its page for its next versions (HOT updates, no index is
  * touched) and is vacuumed by count. Numbers are bigint throughout: safe integers in JavaScript.
@@ -94,4 +96,19 @@ export const createTables = (s: string): readonly string[] => [
      created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
      body bytea NOT NULL)`,
   `ALTER TABLE ${s}.packet ALTER COLUMN body SET STORAGE EXTERNAL`,
+];
+
+/** What shows that a record is damaged, and that a log's row was put there by somebody else (row-writer.ts). */
+export const createChecks = (s: string): readonly string[] => [
+  `ALTER TABLE ${s}.record ADD COLUMN checksum bigint`,
+  `ALTER TABLE ${s}.log ADD COLUMN written_by xid`,
+  `COMMENT ON COLUMN ${s}.log.written_by IS 'the transaction that wrote this row; another than xmin: it was put there'`,
+];
+
+/** For the rows that are there already, which are taken as they are. */
+export const fillChecks = (s: string): readonly string[] => [
+  `UPDATE ${s}.record
+      SET checksum = ${s}.record_checksum(kind, parent, id, version, expires_at, value)`,
+  `ALTER TABLE ${s}.record ALTER COLUMN checksum SET NOT NULL`,
+  `UPDATE ${s}.log SET written_by = ${THIS_WRITER}`,
 ];

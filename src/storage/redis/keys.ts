@@ -47,6 +47,11 @@ export class RedisKeys {
     return [`${tag}:records`, `${tag}:index`, `${tag}:counts`, `${tag}:expiry`];
   }
 
+  /** A pattern that the first of `records` matches, whatever the kind. */
+  get recordsOfAnyKind(): string {
+    return `{${this.#prefix}:*}:records`;
+  }
+
   #tag(name: string): string {
     return `{${this.#prefix}:${name}}`;
   }

@@ -67,7 +67,7 @@ function readQuery(query: string): boolean {
   let isCluster = false;
   for (const [name, value] of new URLSearchParams(query)) {
     if (name !== "cluster" || (value !== "true" && value !== "false")) {
-      throw wrong("the only parameter is cluster=true; everything else is an option of the storage");
+      throw wrong("the only parameters are prefix and cluster=true; everything else is an option of the storage");
     }
     isCluster = value === "true";
   }

@@ -29,6 +29,8 @@ export class RedisConnection {
   #facts: ServerFacts | undefined;
   #isOpen = false;
   #isClosed = false;
+  /** Whether the loss of the connection was told. */
+  #isAway = false;
   #lastError: Error | undefined;
   #fault: string | undefined;
   #clockOffsetMs = 0;
@@ -55,6 +57,7 @@ export class RedisConnection {
   /** Connects and looks at the server. Throws STORAGE_UNAVAILABLE, or an Error that says what is wrong with the server. */
   async open(): Promise<ServerFacts> {
     const facts = await this.#firstLook();
+    await this.#checkDatabase();
     const unfit = unfitness(facts);
     if (unfit !== undefined) throw new Error(`${describeAddress(this.address)} cannot be used: ${unfit}`);
     if (!facts.isMaster) throw new BusError("STORAGE_UNAVAILABLE", `${describeAddress(this.address)} is a replica`);
@@ -137,6 +140,22 @@ export class RedisConnection {
     }
   }
 
+  /** Where the server has no such database the driver says nothing, and goes on in database 0: another bus's, perhaps. */
+  async #checkDatabase(): Promise<void> {
+    const { client, address } = this;
+    if (address.db === 0 || client instanceof Cluster) return;
+    try {
+      await client.select(address.db);
+    } catch (error) {
+      const { name, message } = error as Error;
+      if (name !== "ReplyError") throw toBusError(error);
+      throw new Error(
+        `${describeAddress(address)}: database ${address.db}: ${message}; give another number in the URL, ` +
+          "or share one database under a prefix (?prefix=)",
+      );
+    }
+  }
+
   async #connect(): Promise<ServerFacts> {
     await this.client.connect();
     return await this.#inspect();
@@ -148,14 +167,20 @@ export class RedisConnection {
   }
 
   #failed(error: Error): void {
+    // What the driver makes of every command of a connection that it lost; the cause was told before.
+    if (error.name === "MaxRetriesPerRequestError") return;
     const isNew = this.#lastError?.message !== error.message;
     this.#lastError = error;
-    if (isNew && this.#isOpen) this.#environment.log.warn({ reason: error.message }, "the connection to Redis failed");
+    if (isNew && this.#isOpen && !this.#isAway)
+      this.#environment.log.warn({ reason: error.message }, "the connection to Redis failed");
   }
 
+  /** Also after each attempt to connect again, of which an outage may have thousands. */
   #lost(): void {
-    if (this.#isOpen)
-      this.#environment.log.warn({ reason: this.#lastError?.message }, "Redis is away; connecting again");
+    if (!this.#isOpen || this.#isAway) return;
+    this.#isAway = true;
+    const reason = this.#lastError?.message ?? "the connection was closed";
+    this.#environment.log.warn({ reason }, "Redis is away; trying again until it is back");
   }
 
   async #connectAgain(): Promise<void> {
@@ -169,6 +194,7 @@ export class RedisConnection {
     this.#lastError = undefined;
     this.#ends = 0;
     if (!this.#isOpen) return;
+    this.#isAway = false;
     this.#environment.log.info({}, "Redis is back");
     await this.#look();
   }

@@ -1,3 +1,4 @@
+import { damagedRecord } from "../damaged-record.ts";
 import type { Directory, DirectoryRecord, ListRequest, PutOptions, PutOutcome, RecordKey } from "../directory.ts";
 import { checkListLimit, compareRecordKeys, type RecordPlace } from "../record-order.ts";
 import type { RedisKeys } from "./keys.ts";
@@ -8,6 +9,7 @@ import { GET_RECORD } from "./scripts/get-record.ts";
 import { LIST_RECORDS } from "./scripts/list-records.ts";
 import { PUT_RECORD } from "./scripts/put-record.ts";
 import type { RedisScript } from "./scripts/script.ts";
+import { keyOf, parseRecord, placeOf } from "./stored-record.ts";
 
 /** Kinds are constants of the bus; those beyond so many are not swept. */
 const MAX_SWEPT_KINDS = 100;
@@ -46,6 +48,8 @@ export class RedisDirectory implements Directory {
           const raw = reply[1] as Buffer | null;
           return { kind: "conflict", current: raw === null ? undefined : parseRecord(key, raw) };
         }
+        case "damaged":
+          throw damagedRecord(key);
         case "full":
           return { kind: "full" };
       }
@@ -53,7 +57,9 @@ export class RedisDirectory implements Directory {
   }
 
   async delete(key: RecordKey, expectedVersion?: number): Promise<boolean> {
-    return (await this.#run(DELETE_RECORD, key.kind, [placeOf(key), expectedVersion ?? ""])) === 1;
+    const removed = await this.#run(DELETE_RECORD, key.kind, [placeOf(key), expectedVersion ?? ""]);
+    if (removed === 2) throw damagedRecord(key);
+    return removed === 1;
   }
 
   async list({ kind, parent, after, limit }: ListRequest): Promise<readonly DirectoryRecord[]> {
@@ -94,23 +100,9 @@ export class RedisDirectory implements Directory {
   }
 }
 
-// Names and ids have no NUL, so the parts cannot run into each other, and places sort by parent first.
-const placeOf = ({ parent, id }: RecordPlace): string => `${parent}\0${id}`;
-
-function keyOf(kind: string, place: Buffer): RecordKey {
-  const [parent, id] = place.toString().split("\0") as [string, string];
-  return { kind, parent, id };
-}
-
 /** Behind `after`, or from the first of the parent on, whichever comes later. */
 function lowerBound(parent: string | undefined, after: RecordPlace | undefined): string {
   const first = { parent: parent ?? "", id: "" };
   if (after !== undefined && compareRecordKeys(after, first) >= 0) return `(${placeOf(after)}`;
   return parent === undefined ? "-" : `[${placeOf(first)}`;
-}
-
-/** "version:expiresAtMs:1:json" */
-function parseRecord(key: RecordKey, raw: Buffer): DirectoryRecord {
-  const [, version, expiresAtMs, json] = /^(\d+):(\d+):1:(.*)$/s.exec(raw.toString()) as unknown as string[];
-  return { key, version: Number(version), value: JSON.parse(json!), expiresAtMs: Number(expiresAtMs) };
 }

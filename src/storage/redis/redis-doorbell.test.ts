@@ -10,7 +10,12 @@ describe("rings on the wire", () => {
       { topic: "record", key: { kind: "member", parent: "room:channel", id: 'with "quotes" and spaces' } },
       { topic: "missed" },
     ];
-    for (const ring of rings) assert.deepEqual(parseRing(formatRing(ring)), ring);
+    for (const ring of rings) assert.deepEqual(parseRing(formatRing(ring)), { ring, commit: "" });
+  });
+
+  it("of logs name the commit that they come from", () => {
+    const ring: Ring = { topic: "log", key: "_inbox:a|b@c:d/e", head: 7, epoch: 1 };
+    assert.deepEqual(parseRing(`${formatRing(ring)} aB-_09xY.1z`), { ring, commit: "aB-_09xY.1z" });
   });
 
   it("are left out when they are not ours", () => {

@@ -21,6 +21,9 @@ const CONNECTION: Readonly<Record<string, string>> = {
   MaxRetriesPerRequestError: "the connection was lost",
 };
 
+/** How the driver refuses a command while it has no connection; it speaks of its own options. */
+const NOT_CONNECTED = /enableOfflineQueue/;
+
 /** What only people can change: no use in trying again. By the server's codes and those of TLS. */
 const ADVICE: Readonly<Record<string, string>> = {
   NOAUTH: "give user and password in the storage's URL",
@@ -48,7 +51,9 @@ export function toBusError(error: unknown): BusError {
   if (meaning !== undefined) return new BusError("STORAGE_UNAVAILABLE", `${meaning} (${code})`, { cause });
   const { name } = error as Error;
   if (name === "ReplyError") return new BusError("INTERNAL", `the Redis server refused a command: ${text}`, { cause });
-  return new BusError("STORAGE_UNAVAILABLE", `Redis does not answer: ${CONNECTION[name] ?? text}`, { cause });
+  const away = CONNECTION[name] ?? (NOT_CONNECTED.test(text) ? "it cannot be reached" : undefined);
+  if (away !== undefined) return new BusError("STORAGE_UNAVAILABLE", `Redis does not answer: ${away}`);
+  return new BusError("STORAGE_UNAVAILABLE", `Redis does not answer: ${text}`, { cause });
 }
 
 /** What to do about an error that does not go away by waiting; undefined: it may. */

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { BusError } from "../../core/errors.ts";
 import type { ChannelName } from "../../core/names.ts";
 import type { RetentionConfig } from "../../core/room.ts";
@@ -12,6 +11,7 @@ import type {
   ReadRequest,
   ReadResult,
 } from "../message-log.ts";
+import { SeenEnds } from "../seen-ends.ts";
 import type { StorageEnvironment } from "../storage-adapter.ts";
 import { type AppendReply, appendArguments, mayBeAllNew, newArguments, toOutcomes } from "./append-command.ts";
 import { toStoredBlock } from "./block.ts";
@@ -19,6 +19,7 @@ import type { RedisKeys } from "./keys.ts";
 import { parseState, type StateReply } from "./log-state.ts";
 import { type ReadReply, slotsOf, toReadResult } from "./read-reply.ts";
 import type { RedisConnection } from "./redis-connection.ts";
+import type { RedisDoorbell } from "./redis-doorbell.ts";
 import { toBusError } from "./redis-errors.ts";
 import type { ResolvedRedisOptions } from "./redis-options.ts";
 import { APPEND } from "./scripts/append.ts";
@@ -40,6 +41,8 @@ const MAX_COMMIT_BYTES = 1_048_576;
 /** What one read returns at most, whatever it is asked for. */
 const MAX_READ_ENTRIES = 10_000;
 const MAX_READ_BYTES = 4_194_304;
+/** What one search for an id answers at most. */
+const MAX_FOUND = 100;
 
 /** Logs in Redis: one hash, one stream and two hashes of idempotency keys each. Every method is a script of its own. */
 export class RedisMessageLog implements MessageLog {
@@ -48,16 +51,28 @@ export class RedisMessageLog implements MessageLog {
   readonly #options: ResolvedRedisOptions;
   readonly #environment: StorageEnvironment;
   readonly #order: StepOrder;
+  readonly #doorbell: Pick<RedisDoorbell, "logChannel" | "stored">;
+  readonly #seen = new SeenEnds();
   /** Commits of all nodes have different names: this node's, and a number. */
-  readonly #node = randomBytes(6).toString("base64url");
+  readonly #node: string;
   #commits = 0;
 
+  /** `node` is random, another one for each storage that is opened. */
   constructor(
     connection: RedisConnection,
     keys: RedisKeys,
     options: ResolvedRedisOptions,
     environment: StorageEnvironment,
+    {
+      node,
+      doorbell,
+    }: { readonly node: string; readonly doorbell: Pick<RedisDoorbell, "listen" | "logChannel" | "stored"> },
   ) {
+    this.#node = node;
+    doorbell.listen((ring) => {
+      if (ring.topic === "log") this.#seen.note(ring.key, ring);
+    });
+    this.#doorbell = doorbell;
     this.#connection = connection;
     this.#keys = keys;
     this.#options = options;
@@ -93,13 +108,15 @@ export class RedisMessageLog implements MessageLog {
   async ends(names: readonly ChannelName[]): Promise<readonly (LogEnd | undefined)[]> {
     const { client } = this.#connection;
     try {
-      return await Promise.all(
+      const ends = await Promise.all(
         names.map(async (name): Promise<LogEnd | undefined> => {
           const [incarnation, head, epoch] = await client.hmget(this.#keys.log(name), "incarnation", "head", "epoch");
           if (typeof incarnation !== "string") return undefined;
           return { incarnation, head: Number(head), epoch: Number(epoch) };
         }),
       );
+      this.#seen.noteAll(names, ends);
+      return ends;
     } catch (error) {
       throw toBusError(error);
     }
@@ -116,17 +133,37 @@ export class RedisMessageLog implements MessageLog {
     const common = [
       clock,
       this.#environment.randomEpoch(),
-      this.#keys.rings,
+      this.#doorbell.logChannel,
       name.key,
       this.#options.dedupKeys,
       commit,
+      // ",epoch:head" of each
+      this.#seen
+        .of(name.key)
+        .map(({ epoch, head }) => `,${epoch}:${head}`)
+        .join(""),
     ];
     if (mayBeAllNew(batches)) {
       const reply = await this.#run(APPEND_NEW, keys, [...common, ...newArguments(batches, commit)]);
-      if (reply !== null) return toOutcomes(batches, reply as AppendReply);
+      if (reply !== null) return this.#stored(name, batches, reply as AppendReply);
     }
     const reply = await this.#run(APPEND, keys, [...common, ...appendArguments(batches)]);
-    return toOutcomes(batches, reply as AppendReply);
+    return this.#stored(name, batches, reply as AppendReply);
+  }
+
+  #stored({ key }: ChannelName, batches: readonly AppendBatch[], reply: AppendReply): readonly AppendOutcome[] {
+    const outcomes = toOutcomes(batches, reply);
+    let head = 0;
+    for (const outcome of outcomes) {
+      if (outcome.kind !== "appended") continue;
+      for (const { sequence, duplicate } of outcome.entries) if (!duplicate) head = sequence;
+    }
+    if (head > 0) {
+      const epoch = reply[1];
+      this.#seen.note(key, { epoch, head });
+      this.#doorbell.stored({ topic: "log", key, head, epoch });
+    }
+    return outcomes;
   }
 
   async read(request: ReadRequest): Promise<ReadResult> {
@@ -140,24 +177,27 @@ export class RedisMessageLog implements MessageLog {
     return toReadResult(reply as ReadReply, limited);
   }
 
-  async findId(name: ChannelName, id: string): Promise<number | undefined> {
+  async findId(name: ChannelName, id: string, after: number): Promise<readonly number[]> {
     let isDamaged = false;
-    for (let from = 1; from > 0; ) {
+    for (let from = after + 1; from > 0; ) {
       const reply = await this.#run(FIND_ID, this.#keys.logAndStream(name), [id, from]);
       const [next, blockId, header, records] = reply as [number, Buffer?, Buffer?, Buffer?];
       if (blockId !== undefined) {
         const { last, block } = toStoredBlock(blockId, header!, records!);
         const floor = (await this.state(name))?.floor ?? Number.POSITIVE_INFINITY;
+        const found: number[] = [];
         for (const { sequence, entry } of block === undefined ? [] : slotsOf(block, block.first, last)) {
-          if (entry?.id === id && sequence >= floor) return sequence;
+          if (sequence < floor || sequence <= after) continue;
+          if (entry?.id === id) found.push(sequence);
           isDamaged ||= entry === undefined;
         }
+        if (found.length > 0) return found.slice(0, MAX_FOUND);
         isDamaged ||= block === undefined;
       }
       from = next;
     }
     if (isDamaged) throw new BusError("DATA_DAMAGED", `${name.key}: a part that may hold the message is damaged`);
-    return undefined;
+    return [];
   }
 
   async findTime(name: ChannelName, timeMs: number): Promise<number> {
@@ -174,7 +214,7 @@ export class RedisMessageLog implements MessageLog {
   renewEpoch(name: ChannelName): Promise<LogState> {
     return this.#order.step(name, async () => {
       const args = [this.#environment.randomEpoch()];
-      const reply = (await this.#run(RENEW_EPOCH, [this.#keys.log(name)], args)) as StateReply | null;
+      const reply = (await this.#run(RENEW_EPOCH, this.#keys.logAndStream(name), args)) as StateReply | null;
       return parseState(reply) ?? gone(name);
     });
   }

@@ -1,7 +1,8 @@
+import { randomBytes } from "node:crypto";
 import type { Redis } from "ioredis";
-import { BusError } from "../../core/errors.ts";
 import type { StorageAdapter, StorageCapabilities, StorageEnvironment, StorageFactory } from "../storage-adapter.ts";
 import { RedisKeys } from "./keys.ts";
+import { prepareLayout } from "./layout.ts";
 import { Publisher } from "./publisher.ts";
 import { describeAddress, parseRedisAddress, type RedisAddress } from "./redis-address.ts";
 import { RedisConnection } from "./redis-connection.ts";
@@ -10,11 +11,7 @@ import { RedisDoorbell } from "./redis-doorbell.ts";
 import { RedisMessageLog } from "./redis-message-log.ts";
 import { type RedisStorageOptions, type ResolvedRedisOptions, resolveRedisOptions } from "./redis-options.ts";
 import { RedisRelay } from "./redis-relay.ts";
-import { CLAIM_LAYOUT } from "./scripts/layout.ts";
 import { SideConnection } from "./side-connection.ts";
-
-/** How the keys are laid out. A change that older programs do not understand takes the next number. */
-const LAYOUT_VERSION = 1;
 
 /**
  * Opens the storage on a Redis server, a Redis Cluster, or the master that sentinels name. Throws BusError
@@ -75,15 +72,17 @@ export class RedisStorage implements StorageAdapter {
         this.relay.missed();
       },
     });
-    this.log = new RedisMessageLog(main, this.#keys, options, environment);
+    const node = randomBytes(6).toString("base64url");
+    this.doorbell = new RedisDoorbell(publisher, this.#keys.rings, node, log);
+    this.log = new RedisMessageLog(main, this.#keys, options, environment, { node, doorbell: this.doorbell });
     this.directory = new RedisDirectory(main, this.#keys);
-    this.doorbell = new RedisDoorbell(publisher, this.#keys.rings, log);
     this.relay = new RedisRelay(publisher, this.#keys.packets, log);
   }
 
   async open(): Promise<void> {
     const facts = await this.#connection.open();
-    await this.#claimLayout();
+    const applied = await prepareLayout(this.#connection, this.#keys, describeAddress(this.#address));
+    if (applied.length > 0) this.#environment.log.info({ applied }, "the layout in Redis was brought up to date");
     await Promise.all([this.#publishing.open(), this.#listening.open()]);
     if (facts.isPersistent === false) {
       this.#environment.log.warn(
@@ -123,17 +122,6 @@ export class RedisStorage implements StorageAdapter {
     await this.log.close();
     await Promise.all([this.#publishing.close(), this.#listening.close()]);
     this.#connection.close();
-  }
-
-  async #claimLayout(): Promise<void> {
-    const claimed = await this.#connection.run(CLAIM_LAYOUT, [this.#keys.layout], [LAYOUT_VERSION]);
-    const version = Number(String(claimed));
-    if (version === LAYOUT_VERSION) return;
-    const where = `${describeAddress(this.#address)}, key ${this.#keys.layout}`;
-    if (version > LAYOUT_VERSION) {
-      throw new Error(`${where}: its layout ${version} is of a newer agentbus; this one knows up to ${LAYOUT_VERSION}`);
-    }
-    throw new BusError("STORAGE_UNAVAILABLE", `${where}: ${JSON.stringify(String(claimed))} is no version of a layout`);
   }
 
   async #listen(redis: Redis): Promise<void> {

@@ -11,8 +11,10 @@ export interface Patience {
   readonly connectTimeoutMs?: number;
 }
 
-/** Short, so that tests of what does not answer are soon over. */
-export const TIMEOUT_MS = 1_000;
+/** How long a node of `openImpatient` waits for an answer: short, so that tests of what does not answer are soon over. */
+export const TIMEOUT_MS = 2_000;
+/** Of the others: no test waits for its end, so a machine that has other things to do fails none. */
+const PATIENT_MS = 30_000;
 
 /** A server of the test file's own, and the bus on it that one test is about: its prefix is new in each test. */
 export interface Backend<Options extends Patience = Patience> {
@@ -20,7 +22,7 @@ export interface Backend<Options extends Patience = Patience> {
   readonly prefix: string;
   /** The server's address, or of a proxy in front of it. */
   url(port?: number): string;
-  /** Another node of the bus, on real time and with TIMEOUT_MS. It is closed when the test is over. */
+  /** Another node of the bus, on real time, which waits for answers for long. It is closed when the test is over. */
   open(options?: Options, port?: number, over?: Partial<StorageEnvironment>): Promise<StorageAdapter>;
   openAt(url: string, options?: Options, over?: Partial<StorageEnvironment>): Promise<StorageAdapter>;
   /** In front of the server. */
@@ -36,9 +38,13 @@ export interface Backend<Options extends Patience = Patience> {
 export interface FaultyBackend extends Backend {
   /** What problems call the server. */
   readonly product: string;
+  /** Older data that was put back shows by itself; else it shows to nodes that have seen or heard of newer data. */
+  readonly knowsOlderRows: boolean;
   /** Rings of one log that wait to be sent together go as one. */
   readonly mergesRings: boolean;
-  /** A node that sends one command after the other over a single connection. */
+  /** A node that soon gives up on what does not answer. The port: as of `open`. */
+  openImpatient(port?: number): Promise<StorageAdapter>;
+  /** An impatient node that sends one command after the other over a single connection. */
   openSingle(port: number): Promise<StorageAdapter>;
   /** A node that lets no more than a megabyte of rings wait. */
   openNarrow(): Promise<StorageAdapter>;
@@ -47,10 +53,10 @@ export interface FaultyBackend extends Backend {
   /** From now on the server cannot store a message, by somebody's mistake. Answers what an error of it names. */
   breakAppends(): Promise<RegExp>;
   /**
-   * For those who commit in several steps: the last one takes its time from now on. `begun` resolves when one is running.
-   * Unset: one message to the server is the whole commit.
+   * For those who commit in several steps: the last one is held up from now on. `begun` resolves when one is, `end` lets
+   * it go on. Unset: one message to the server is the whole commit.
    */
-  slowCommits?(): Promise<{ begun(): Promise<unknown>; end(): Promise<unknown> }>;
+  holdCommits?(): Promise<{ begun(): Promise<unknown>; end(): Promise<unknown> }>;
 
   /** The log ends at `head`, as if what came later had never been stored. Each append was one message. */
   loseTail(head: number): Promise<void>;
@@ -58,6 +64,9 @@ export interface FaultyBackend extends Backend {
   setDurability(level: "STORED" | "SYNCED"): Promise<void>;
   /** With all that the server keeps. */
   dataFolder(): Promise<string>;
+
+  /** Keeps everything of the log as it is now. The answered function puts it back while the server and the nodes go on. */
+  save(): Promise<() => Promise<unknown>>;
 
   /** A program that is newer than this one was here. */
   markNewer(): Promise<void>;
@@ -70,6 +79,8 @@ export interface FaultyBackend extends Backend {
   changeBody(sequence: number): Promise<void>;
   /** Removes messages that were stored by whole appends. */
   remove(first: number, last: number): Promise<void>;
+  /** Changes what the directory keeps of a room, all other things being as they were. */
+  changeRoom(id: string, part: "value" | "version"): Promise<void>;
 }
 
 export interface BackendSetup<Options> {
@@ -120,8 +131,8 @@ export function useBackend<Options extends Patience>(setup: BackendSetup<Options
     },
     open: (options, port, over) => backend.openAt(backend.url(port), options, over),
     async openAt(url, options, over) {
-      const short = { prefix: backend.prefix, timeoutMs: TIMEOUT_MS, connectTimeoutMs: TIMEOUT_MS };
-      const storage = await setup.open(url, { ...short, ...(options as Options) }, realTime(over));
+      const patient = { prefix: backend.prefix, timeoutMs: PATIENT_MS, connectTimeoutMs: PATIENT_MS };
+      const storage = await setup.open(url, { ...patient, ...(options as Options) }, realTime(over));
       undoing.push(() => storage.close());
       return storage;
     },

@@ -42,7 +42,7 @@ export async function expectDamage(storage: StorageAdapter, damaged: SequenceRan
 
 /** What a shared storage does with messages that somebody or something changed behind its back. */
 export function describeDamage(adapter: string, backend: FaultyBackend): void {
-  describe(`${adapter}: damaged data`, { timeout: 60_000 }, () => {
+  describe(`${adapter}: damaged data`, () => {
     let storage: StorageAdapter;
     beforeEach(async () => {
       storage = await backend.open();
@@ -104,9 +104,9 @@ export function describeDamage(adapter: string, backend: FaultyBackend): void {
 
     it("does not answer by id with what is damaged", async () => {
       await backend.changeBody(4);
-      await assert.rejects(storage.log.findId(NAME, "id-of-4"), isBusError("DATA_DAMAGED"));
-      assert.equal(await storage.log.findId(NAME, "id-of-5"), 5);
-      assert.equal(await storage.log.findId(NAME, "id-of-6"), 6);
+      await assert.rejects(storage.log.findId(NAME, "id-of-4", 0), isBusError("DATA_DAMAGED"));
+      assert.deepEqual(await storage.log.findId(NAME, "id-of-5", 0), [5]);
+      assert.deepEqual(await storage.log.findId(NAME, "id-of-6", 0), [6]);
     });
 
     it("trims and searches go on over damage", async () => {

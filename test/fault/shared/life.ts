@@ -34,7 +34,7 @@ export async function expectNewEpochFrom(first: number, storage: StorageAdapter)
 
 /** What a shared storage keeps, and notices, when its server ends, is killed, or comes back with less than it had. */
 export function describeLife(adapter: string, backend: FaultyBackend): void {
-  describe(`${adapter}: the life of the server`, { timeout: 120_000 }, () => {
+  describe(`${adapter}: the life of the server`, () => {
     let storage: StorageAdapter;
     beforeEach(async () => {
       storage = await backend.open();

@@ -24,16 +24,15 @@ const recordRing = (id: string): Ring => ({ topic: "record", key: { kind: "room"
 
 /** What nodes of one bus hear from each other, many rings at once and over broken lines, and what they store together. */
 export function describeNodes(adapter: string, backend: FaultyBackend): void {
-  describe(`${adapter}: several nodes`, { timeout: 120_000 }, () => {
-    const patient = { timeoutMs: 30_000 };
+  describe(`${adapter}: several nodes`, () => {
     let proxy: TcpProxy;
     let one: StorageAdapter;
     /** Its line to the server can be cut. */
     let two: StorageAdapter;
     beforeEach(async () => {
       proxy = await backend.proxy();
-      one = await backend.open(patient);
-      two = await backend.open(patient, proxy.port);
+      one = await backend.open();
+      two = await backend.open({}, proxy.port);
       await one.log.create(NAME, INCARNATION, 1);
     });
 
@@ -111,7 +110,7 @@ export function describeNodes(adapter: string, backend: FaultyBackend): void {
     });
 
     it("nodes that append to one log as fast as they can leave no hole, and store once what all of them send", async () => {
-      const nodes = [one, two, await backend.open(patient), await backend.open(patient)];
+      const nodes = [one, two, await backend.open(), await backend.open()];
       const rounds = 40;
       const appended = await Promise.all(
         nodes.map(async ({ log }, node) => {

@@ -10,12 +10,12 @@ import { inTime, isPlain, unavailable } from "./recovery.ts";
 
 /** How a shared storage is opened, and what it says when it cannot be. */
 export function describeOpening(adapter: string, backend: FaultyBackend): void {
-  describe(`${adapter}: opening`, { timeout: 120_000 }, () => {
+  describe(`${adapter}: opening`, () => {
     it("a server that is not there, or that does not speak, is unavailable in time", async () => {
       const proxy = await backend.proxy();
       proxy.refuse(true);
-      await assert.rejects(inTime(backend.open({}, proxy.port), "an outcome"), unavailable);
-      await assert.rejects(inTime(backend.open({}, 1), "an outcome"), unavailable);
+      await assert.rejects(inTime(backend.openImpatient(proxy.port), "an outcome"), unavailable);
+      await assert.rejects(inTime(backend.openImpatient(1), "an outcome"), unavailable);
       const silent = createServer().listen(0, "127.0.0.1");
       backend.after(() => silent.close());
       await once(silent, "listening");
@@ -45,7 +45,7 @@ export function describeOpening(adapter: string, backend: FaultyBackend): void {
       await backend.open();
       const before = await backend.layout();
       await backend.removeAll();
-      const nodes = await Promise.all(range(1, 4).map(() => backend.open({ timeoutMs: 30_000 })));
+      const nodes = await Promise.all(range(1, 4).map(() => backend.open()));
       await nodes[0]!.log.create(NAME, INCARNATION, 1);
       await append(nodes[3]!.log, records(1));
       assert.deepEqual(await backend.layout(), before);

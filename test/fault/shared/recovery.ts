@@ -5,7 +5,7 @@ import { batch, isBusError, record } from "../../conformance/appending.ts";
 import { waitUntil, within } from "../../support/wait.ts";
 
 /** Servers are started and recover in it, on a machine that has other things to do. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 export const unavailable = isBusError("STORAGE_UNAVAILABLE");
 

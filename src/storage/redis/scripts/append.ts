@@ -18,12 +18,13 @@ export const APPEND = defineScript(
 -- * a record whose key was accepted less than its window ago is a duplicate when the digest is the same; with another
 --   digest its batch is a conflict, and nothing of that batch is stored or remembered;
 -- * what is stored gets the sequences from head + 1 on without holes, and a time that never decreases;
--- * when the server has another life than the one that issued head, a new epoch begins at head + 1;
+-- * when the server has another life than the one that issued head, or the node has seen more under head's epoch, a new
+--   epoch begins at head + 1;
 -- * listeners are told the new head.
 --
 -- KEYS log, stream, keys of even generations, keys of odd generations
--- ARGV clock, epoch candidate, ring channel, name of the log, keys kept of one generation, commit,
---      batches (MessagePack: incarnation, version, window, records, ...),
+-- ARGV clock, epoch candidate, ring channel ("": no ring), name of the log, keys kept of one generation, commit,
+--      ends that the node has seen, batches (MessagePack: incarnation, version, window, records, ...),
 --      facts (MessagePack: key, digest, bytes, bytes of the body, ...), records
 -- Answers time, epoch, first sequence, code and value of each batch, and of each duplicate its number among the records,
 -- its sequence, epoch and time.
@@ -35,7 +36,7 @@ export const APPEND = defineScript(
 local MAX_BLOCK_BYTES = 65536
 local MAX_BLOCK_RECORDS = 256
 
-local batches, facts = cmsgpack.unpack(ARGV[7]), cmsgpack.unpack(ARGV[8])
+local batches, facts = cmsgpack.unpack(ARGV[8]), cmsgpack.unpack(ARGV[9])
 local log = open_log(KEYS[1], ARGV[1])
 if not log then
   local outcomes = {}
@@ -45,7 +46,7 @@ if not log then
   end
   return { 0, 0, 0, outcomes, {} }
 end
-next_epoch(log, ARGV[2])
+next_epoch(log, KEYS[2], ARGV[2], ARGV[7])
 
 -- What is remembered under a record's key, while its window lasts: digest, sequence, epoch, time.
 local commits = {}
@@ -59,7 +60,8 @@ local function known_in(hash, key, window)
     held = { tonumber(first), tonumber(epoch), tonumber(time) }
     commits[commit] = held
   end
-  if log.time - held[3] >= window then return nil end
+  -- The message of a key may have been lost with the log's end.
+  if log.time - held[3] >= window or held[1] + tonumber(index) > log.head then return nil end
   return { digest, held[1] + tonumber(index), held[2], held[3] }
 end
 
@@ -127,7 +129,7 @@ if #kept > 0 then
   end
   local parts, bytes, size = {}, 0, 0
   for n, i in ipairs(kept) do
-    parts[#parts + 1] = string.sub(ARGV[9], at[i], at[i] + facts[4 * i - 1] - 1)
+    parts[#parts + 1] = string.sub(ARGV[10], at[i], at[i] + facts[4 * i - 1] - 1)
     bytes = bytes + facts[4 * i - 1]
     size = size + facts[4 * i]
     if n == #kept or #parts >= MAX_BLOCK_RECORDS or bytes >= MAX_BLOCK_BYTES then
@@ -143,7 +145,7 @@ if #kept > 0 then
     end
   end
   remember(log, texts, ARGV[6], first, window, tonumber(ARGV[5]))
-  save(log, ARGV[3], ARGV[4])
+  save(log, ARGV[3], ARGV[4], ARGV[6])
 end
 if fenced then redis.call('HSET', log.key, 'version', int(version), 'fenced', int(fenced)) end
 

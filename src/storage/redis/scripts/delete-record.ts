@@ -6,7 +6,8 @@ export const DELETE_RECORD = defineScript(
   "delete-record",
   "free",
   `
--- Removes a record, when a version is given only at that version. Answers 1 when it was removed.
+-- Removes a record, when a version is given only at that version. Answers 1 when it was removed, 2 when it is damaged and a
+-- version is given.
 --
 -- KEYS records, index, counts, expiry
 -- ARGV clock, place, version ("": any)
@@ -16,6 +17,7 @@ export const DELETE_RECORD = defineScript(
   `
 local time = now(ARGV[1])
 local record = parse(redis.call('HGET', records, ARGV[2]))
+if ARGV[3] ~= '' and record and not is_intact(ARGV[2], record) then return 2 end
 if not is_live(record, time) or (ARGV[3] ~= '' and tonumber(ARGV[3]) ~= record.version) then return 0 end
 forget(ARGV[2], record, time)
 return 1

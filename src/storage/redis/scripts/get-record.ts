@@ -6,7 +6,8 @@ export const GET_RECORD = defineScript(
   "get-record",
   "read",
   `
--- The record as it is now, or nothing when it is not there or has expired.
+-- The record as it is now, or nothing when it is not there or has expired. A damaged one may say so of itself: it is
+-- answered, and told by who asked.
 --
 -- KEYS records, index, counts, expiry
 -- ARGV clock, place
@@ -15,6 +16,7 @@ export const GET_RECORD = defineScript(
   LUA_RECORDS,
   `
 local record = parse(redis.call('HGET', records, ARGV[2]))
-return is_live(record, now(ARGV[1])) and record.raw
+if not record then return false end
+return (is_live(record, now(ARGV[1])) or not is_intact(ARGV[2], record)) and record.raw
 `,
 );

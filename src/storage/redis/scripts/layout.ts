@@ -13,3 +13,16 @@ redis.call('SETNX', KEYS[1], ARGV[1])
 return redis.call('GET', KEYS[1])
 `,
 );
+
+export const RAISE_LAYOUT = defineScript(
+  "raise-layout",
+  "write",
+  `
+-- The keys of this prefix were brought from one version of the layout to another.
+--
+-- KEYS layout
+-- ARGV old version, new version
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) end
+return redis.call('GET', KEYS[1])
+`,
+);

@@ -6,7 +6,7 @@ export const LIST_RECORDS = defineScript(
   "list-records",
   "read",
   `
--- Live records in the order of their places, from one bound to another. Looks at a bounded number of them: who asked goes
+-- Live records, and damaged ones, in the order of their places, from one bound to another. Looks at a bounded number of them: who asked goes
 -- on where it ended when it wants more.
 --
 -- KEYS records, index, counts, expiry
@@ -22,7 +22,8 @@ local reply = { #places == limit and places[limit] or '' }
 if #places == 0 then return reply end
 local raws = redis.call('HMGET', records, unpack(places))
 for i, place in ipairs(places) do
-  if is_live(parse(raws[i]), time) then
+  local record = parse(raws[i])
+  if record and (is_live(record, time) or not is_intact(place, record)) then
     reply[#reply + 1] = place
     reply[#reply + 1] = raws[i]
   end

@@ -27,10 +27,13 @@ local function open_log(key, clock)
   }
 end
 
--- Under another life than the one that issued head the log may have lost its end: what comes has a new epoch.
-local function next_epoch(log, candidate)
+-- The log may have lost its end when the server has another life than the one that issued head, or when the node has seen
+-- more under this epoch (",epoch:head" of some): what comes has a new epoch.
+local function next_epoch(log, stream, candidate, seen)
   local server = life()
-  if server == log.life then return end
+  local seen_head = tonumber(string.match(seen, ',' .. int(log.epoch) .. ':(%d+)'))
+  if server == log.life and (seen_head or 0) <= log.head then return end
+  drop_beyond(stream, log.head)
   log.links, log.link_count, log.epoch = with_link(log.links, log.link_count, candidate, log.head + 1)
   log.new_life = server
 end
@@ -71,8 +74,8 @@ local function remember(log, texts, commit, first, window, most)
   log.generation_keys = log.generation_keys + #texts / 2
 end
 
--- Writes down what was stored and tells it to those who listen.
-local function save(log, channel, name)
+-- Writes down what was stored and tells it to those who listen; channel '': nobody does.
+local function save(log, channel, name, commit)
   redis.call('HSET', log.key, 'head', int(log.head), 'time', int(log.time), 'bytes', int(log.bytes),
     'generation', int(log.generation), 'generationStart', int(log.generation_start),
     'generationKeys', int(log.generation_keys))
@@ -80,6 +83,8 @@ local function save(log, channel, name)
     redis.call('HSET', log.key, 'life', log.new_life, 'epoch', int(log.epoch), 'links', log.links,
       'linkCount', int(log.link_count))
   end
-  redis.call('PUBLISH', channel, 'L ' .. int(log.head) .. ' ' .. int(log.epoch) .. ' ' .. name)
+  if channel ~= '' then
+    redis.call('PUBLISH', channel, 'L ' .. int(log.head) .. ' ' .. int(log.epoch) .. ' ' .. name .. ' ' .. commit)
+  end
 end
 `;

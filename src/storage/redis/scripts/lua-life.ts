@@ -30,4 +30,27 @@ local function with_link(links, count, candidate, first)
   end
   return links .. ',' .. link, count + 1, epoch
 end
+
+local COPIED_AT_ONCE = 100
+
+-- Removes what a longer past left above the head, where the next blocks belong: a stream takes nothing below the newest id
+-- it ever had, nor does any Redis from 8 on lower that id, so the stream is made anew from what is left. Both keys have the
+-- channel's hash tag. Only a log whose parts were put back from different moments needs it.
+local function drop_beyond(stream, head)
+  if redis.call('EXISTS', stream) == 0 then return end
+  local info = redis.call('XINFO', 'STREAM', stream)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' and tonumber(string.match(info[i + 1], '^%d+')) <= head then return end
+  end
+  local rebuilt = stream .. ':rebuilt'
+  redis.call('DEL', rebuilt)
+  local from = '-'
+  repeat
+    local entries = redis.call('XRANGE', stream, from, int(head) .. '-0', 'COUNT', COPIED_AT_ONCE)
+    for _, entry in ipairs(entries) do redis.call('XADD', rebuilt, entry[1], unpack(entry[2])) end
+    if #entries > 0 then from = '(' .. entries[#entries][1] end
+  until #entries < COPIED_AT_ONCE
+  redis.call('DEL', stream)
+  if redis.call('EXISTS', rebuilt) == 1 then redis.call('RENAME', rebuilt, stream) end
+end
 `;
