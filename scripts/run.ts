@@ -32,7 +32,13 @@ export async function run(program: string, args: readonly string[], options: Run
     stdio: ["ignore", "pipe", "pipe"],
     detached: true, // a process group of its own, so that its children end with it
   });
-  const kill = () => child.pid !== undefined && process.kill(-child.pid, "SIGKILL");
+  const kill = () => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // It has ended, and we are not told yet.
+    }
+  };
   options.signal?.addEventListener("abort", kill, { once: true });
   child.stdout.on("data", add);
   child.stderr.on("data", add);

@@ -4,6 +4,7 @@
  * output of each step are kept in test-results/.
  */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { RESULTS } from "./root.ts";
@@ -23,6 +24,9 @@ if (values.list) {
   for (const { name, about } of STEPS) console.log(`${name.padEnd(14)} ${about}`);
   process.exit();
 }
+
+// Hundreds of processes load the same modules; the first one compiles them for all.
+process.env["NODE_COMPILE_CACHE"] ??= join(tmpdir(), "agentbus-test-compile-cache");
 
 const steps = chooseSteps(values.only);
 mkdirSync(RESULTS, { recursive: true });

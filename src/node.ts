@@ -26,6 +26,7 @@ import { createServer, type ServerAddress } from "./server/server.ts";
 import { createSystemRandom, systemClock } from "./server/system-clock.ts";
 import { readTlsMaterial } from "./server/tls-material.ts";
 import type { StorageRegistry } from "./storage/factory.ts";
+import { StorageWait } from "./storage-wait.ts";
 import { untilReachable } from "./until-reachable.ts";
 
 /** The envelope's version that this program speaks. */
@@ -188,13 +189,16 @@ export async function startNode(options: NodeOptions): Promise<BusNode> {
       const { host, port } = await server.listen();
       const url = withoutPassword(config.storage.url);
       logger.info({ host, port, storage: url, version }, "listening; opening the storage");
+      const wait = new StorageWait({ log: logger, storage: url, monotonic: systemClock.monotonic });
       opened = await untilReachable(open, {
         signal,
-        onAway(problem, pauseMs) {
+        onAway(problem) {
           awaited = problem;
-          logger.warn({ storage: url, pauseMs: Math.round(pauseMs) }, `the storage is away: ${problem}`);
+          wait.away(problem);
         },
+        discard: (late) => void late.close(),
       });
+      wait.over();
     } else {
       opened = await open();
     }

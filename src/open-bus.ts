@@ -21,10 +21,19 @@ export interface OpenBusOptions {
   readonly version: string;
 }
 
+/** How long a storage may take to answer before it is left without a word, in milliseconds. */
+const GOODBYE_MS = 1_000;
+/** No such record: what counts is that the storage answers. */
+const ANYTHING = { kind: "goodbye", parent: "", id: "" } as const;
+
 /** The use cases over the configured storage, and all that must be closed with them. */
 export interface OpenBus {
   readonly bus: Bus;
   readonly storage: StorageAdapter;
+  /**
+   * Leaves the other nodes in good order. A shared storage that does not answer within a second is not waited for: what
+   * this node wrote there expires by itself, and what is open to it ends in the background.
+   */
   close(): Promise<void>;
 }
 
@@ -50,17 +59,41 @@ export async function openBus(options: OpenBusOptions): Promise<OpenBus> {
       volatileStorage,
       codec: createMessageCodec(settings.limits),
     });
+    async function close(): Promise<void> {
+      await bus.close();
+      await closeStorages();
+    }
     return {
       bus,
       storage,
       async close() {
-        await bus.close();
-        await closeStorages();
+        if (!storage.capabilities.shared || (await answers(storage))) {
+          await close();
+          return;
+        }
+        logger.warn({}, "the storage does not answer: leaving without a word to other nodes, whose leases tell them");
+        close().catch((error: unknown) => logger.warn({ err: error }, "the storage was not closed in good order"));
       },
     };
   } catch (error) {
     await closeStorages();
     throw error;
+  }
+}
+
+async function answers({ directory }: StorageAdapter): Promise<boolean> {
+  const asked = directory.get(ANYTHING).then(
+    () => true,
+    () => false,
+  );
+  let timer: NodeJS.Timeout | undefined;
+  const silent = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, GOODBYE_MS, false);
+  });
+  try {
+    return await Promise.race([asked, silent]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -3,11 +3,13 @@ import { isBusError } from "./core/errors.ts";
 const FIRST_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 5_000;
 
-export interface UntilReachableOptions {
+export interface UntilReachableOptions<T> {
   /** Told before each pause why there is one, and how long it is. */
   readonly onAway: (problem: string, pauseMs: number) => void;
-  /** Aborted: the wait rejects with its reason. */
+  /** Aborted: the wait rejects with its reason, also in the middle of an attempt. */
   readonly signal: AbortSignal;
+  /** Given what an attempt brings after the wait was given up, to close it. */
+  readonly discard: (late: T) => void;
   /** From 0 to 1; spreads nodes that wait for the same storage. */
   readonly random?: () => number;
 }
@@ -18,19 +20,32 @@ export interface UntilReachableOptions {
  */
 export async function untilReachable<T>(
   attempt: () => Promise<T>,
-  { onAway, signal, random = Math.random }: UntilReachableOptions,
+  { onAway, signal, discard, random = Math.random }: UntilReachableOptions<T>,
 ): Promise<T> {
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
     signal.throwIfAborted();
     try {
-      return await attempt();
+      return await unlessAborted(attempt(), signal, discard);
     } catch (error) {
-      if (!isBusError(error, "STORAGE_UNAVAILABLE")) throw error;
+      if (signal.aborted || !isBusError(error, "STORAGE_UNAVAILABLE")) throw error;
       const spreadMs = pauseMs * (0.75 + random() / 2);
       onAway(error.message, spreadMs);
       await pause(spreadMs, signal);
     }
   }
+}
+
+/** A server that takes a connection and says nothing holds an attempt for seconds; who was told to leave does not wait. */
+function unlessAborted<T>(attempt: Promise<T>, signal: AbortSignal, discard: (late: T) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      reject(signal.reason as Error);
+      attempt.then(discard, () => {});
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    const end = () => signal.removeEventListener("abort", abort);
+    attempt.finally(end).then(resolve, reject);
+  });
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

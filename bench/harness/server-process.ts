@@ -37,6 +37,8 @@ export interface RunningServer {
   readonly pid: number;
   /** The processes whose CPU counts. */
   readonly pids: readonly number[];
+  /** Those of them that are the backend of our nodes. */
+  readonly storagePids: readonly number[];
   /** Asks the process to collect garbage, where it was started to listen to that. */
   signal(signal: NodeJS.Signals): void;
   stop(): Promise<void>;
@@ -73,6 +75,7 @@ export async function startServer(spec: ServerSpec, profileFolder?: string): Pro
     url: backend?.url ?? "",
     pid: first.pid,
     pids: [...started.map(({ pid }) => pid), ...(backend === undefined ? [] : [backend.pid])],
+    storagePids: backend === undefined || started.length === 0 ? [] : [backend.pid],
     signal: (signal) => process.kill(first.pid, signal),
     stop,
   };

@@ -5,7 +5,16 @@ import { checkGoal, type GoalResult, type Row, type RunOptions } from "./report.
 import { type ServerSpec, startServer } from "./server-process.ts";
 import { median } from "./statistics.ts";
 
-type Filled = "dialect" | "port" | "ports" | "url" | "serverPids" | "channel" | "warmUpMs" | "measureMs";
+type Filled =
+  | "dialect"
+  | "port"
+  | "ports"
+  | "url"
+  | "serverPids"
+  | "storagePids"
+  | "channel"
+  | "warmUpMs"
+  | "measureMs";
 
 /** What a client does, without what depends on the server and on how the bench was started. */
 export type JobShape = Omit<FanoutJob, Filled> | Omit<PublishJob, Filled> | Omit<LatencyJob, Filled>;
@@ -33,6 +42,8 @@ export interface WorkloadGoal {
 
 const SATURATED_CORES = 0.95;
 const CHANNEL = "load";
+/** The part of "server µs/op" that the backend's processes took; the rest is the nodes'. */
+const STORAGE_CPU = "of it storage";
 
 /**
  * Runs workloads: each round takes every server once, in turn, so that a slow minute of the machine hits all alike.
@@ -80,9 +91,10 @@ async function measureOnce(spec: ServerSpec, shape: JobShape, options: RunOption
   try {
     const { warmUpMs, measureMs } = options;
     const { dialect } = spec;
-    const { ports, url, pids: serverPids } = server;
+    const { ports, url, pids: serverPids, storagePids } = server;
     const [port] = ports;
-    const job = { ...shape, dialect, port, ports, url, serverPids, channel: CHANNEL, warmUpMs, measureMs } as Job;
+    const processes = { dialect, port, ports, url, serverPids, storagePids };
+    const job = { ...shape, ...processes, channel: CHANNEL, warmUpMs, measureMs } as Job;
     return await runJob<Job, Measurement>(job);
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause);
@@ -94,6 +106,7 @@ async function measureOnce(spec: ServerSpec, shape: JobShape, options: RunOption
 
 const rateOf = (m: Measurement) => (m.operations / m.elapsedMs) * 1_000;
 const cpuOf = (m: Measurement) => m.serverCpuMicros / m.operations;
+const storageCpuOf = (m: Measurement) => m.storageCpuMicros / m.operations;
 const serverCoresOf = (m: Measurement) => m.serverCpuMicros / 1_000 / m.elapsedMs;
 const clientCoresOf = (m: Measurement) => m.clientCpuMicros / 1_000 / m.elapsedMs;
 
@@ -124,6 +137,8 @@ function summarize(workload: Workload, rounds: Rounds): Row[] {
       limit: limitOf(serverCores, clientCores),
       rateRange: [Math.min(...rates), Math.max(...rates)] as const,
       ...(ours && { ourRateRatio: ratio(ours, measured, rateOf), ourCpuRatio: ratio(ours, measured, cpuOf) }),
+      ...(server.backend !== undefined &&
+        server.command !== undefined && { more: { [STORAGE_CPU]: middle(storageCpuOf) } }),
       ...(measured[0]?.p50Ms !== undefined && { p50Ms: middle(METRICS.p50), p99Ms: middle(METRICS.p99) }),
     };
   });

@@ -9,6 +9,8 @@ interface JobBase {
   readonly url: string;
   /** Whose CPU is counted as the server's: with what they started, and with the storage behind them. */
   readonly serverPids: readonly number[];
+  /** Those of them that are the storage behind our nodes; none where there is no such storage. */
+  readonly storagePids: readonly number[];
   readonly channel: string;
   readonly warmUpMs: number;
   readonly measureMs: number;
@@ -56,6 +58,8 @@ export interface Measurement {
   readonly operations: number;
   readonly elapsedMs: number;
   readonly serverCpuMicros: number;
+  /** The part of it that the storage behind the nodes took. */
+  readonly storageCpuMicros: number;
   readonly clientCpuMicros: number;
   /** What the rest of the machine used meanwhile, in cores. */
   readonly otherCores: number;

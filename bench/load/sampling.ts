@@ -8,12 +8,21 @@ interface Sample {
   readonly operations: number;
   readonly client: number;
   readonly server: number;
+  readonly storage: number;
   readonly machine: MachineSample;
+}
+
+interface Sampled {
+  readonly serverPids: readonly number[];
+  /** Default: none. */
+  readonly storagePids?: readonly number[];
+  readonly warmUpMs: number;
+  readonly measureMs: number;
 }
 
 /** Lets the load run warm, then takes rate and CPU of both sides over the measured time. */
 export async function measure(
-  job: { readonly serverPids: readonly number[]; readonly warmUpMs: number; readonly measureMs: number },
+  job: Sampled,
   operations: () => number,
   onStart: () => void = () => {},
 ): Promise<Measurement> {
@@ -21,7 +30,8 @@ export async function measure(
     at: performance.now(),
     operations: operations(),
     client: ownCpuMicros(),
-    server: job.serverPids.reduce((sum, pid) => sum + processTreeCpuMicros(pid), 0),
+    server: cpuOf(job.serverPids),
+    storage: cpuOf(job.storagePids ?? []),
     machine: machineSample(),
   });
   await delay(job.warmUpMs);
@@ -37,9 +47,14 @@ export async function measure(
     operations: to.operations - from.operations,
     elapsedMs,
     serverCpuMicros,
+    storageCpuMicros: to.storage - from.storage,
     clientCpuMicros,
     otherCores: Math.max(0, cores - (serverCpuMicros + clientCpuMicros) / 1_000 / elapsedMs),
   };
+}
+
+function cpuOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + processTreeCpuMicros(pid), 0);
 }
 
 /** Waits until a condition holds that the load brings about by itself. Throws `explain()` when it does not in time. */

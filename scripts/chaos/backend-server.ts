@@ -1,14 +1,22 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { waitUntil, within } from "../../test/support/wait.ts";
 import { findPrograms, installPrograms } from "../servers/find-programs.ts";
+import { lastingPort } from "../servers/lasting-port.ts";
 import { SERVER_KINDS } from "../servers/obtain.ts";
 import type { Command, Place, ServerKind, ServerName } from "../servers/server-kind.ts";
+import {
+  prepareFolder,
+  type ServerProcess,
+  type SystemUser,
+  startProgram,
+  takesWork,
+  userFor,
+} from "../servers/server-process.ts";
 import type { ChaosDurability } from "./options.ts";
 
 export interface BackendServerOptions {
@@ -18,12 +26,10 @@ export interface BackendServerOptions {
   readonly diskMiB?: number;
 }
 
-const HOST = "127.0.0.1";
 const READY_MS = 60_000;
 const GONE_MS = 30_000;
 const PROBE_MS = 25;
 const PROBE_PATIENCE_MS = 5_000;
-const MAX_OUTPUT = 8_000;
 
 /** What differs from the test servers' settings. Where an option is given twice, the last one holds. */
 const EXTRA: Readonly<Record<string, Readonly<Record<ChaosDurability, readonly string[]>>>> = {
@@ -51,12 +57,11 @@ export class BackendServer {
   readonly folder: string;
   readonly #command: Command;
   readonly #place: Place;
-  readonly #user: { uid: number; gid: number } | undefined;
+  readonly #user: SystemUser | undefined;
   readonly #hasDisk: boolean;
-  #child: ChildProcess | undefined;
-  #output = "";
+  #process: ServerProcess | undefined;
 
-  private constructor(options: BackendServerOptions, place: Place, user: { uid: number; gid: number } | undefined) {
+  private constructor(options: BackendServerOptions, place: Place, user: SystemUser | undefined) {
     this.kind = SERVER_KINDS[options.name];
     this.port = place.port;
     this.folder = place.folder;
@@ -71,30 +76,30 @@ export class BackendServer {
     const kind = SERVER_KINDS[options.name];
     const programs = findPrograms(kind) ?? (await installPrograms(kind, console.error));
     if (programs === undefined) throw new Error(`${kind.name} is not on this machine and could not be installed`);
-    const user = userFor(kind);
+    const user = await userFor(kind);
     const folder = mkdtempSync(join(tmpdir(), `agentbus-chaos-${kind.name}-`));
     if (options.diskMiB !== undefined) mountDisk(folder, options.diskMiB);
     if (user !== undefined) chownSync(folder, user.uid, user.gid);
-    const server = new BackendServer(options, { programs, folder, port: await freePort(), fsync: true }, user);
+    const server = new BackendServer(options, { programs, folder, port: await lastingPort(), fsync: true }, user);
     running.add(server);
-    const prepare = kind.prepare?.(server.#place);
-    if (prepare !== undefined) await server.#toEnd(prepare);
+    await prepareFolder(kind, server.#place, user);
     await server.start();
     return server;
   }
 
   get alive(): boolean {
-    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+    const child = this.#process?.child;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
   /** Resolves when it takes work. It runs already: nothing happens. Tries again while it ends by itself. */
   async start(): Promise<void> {
     const deadline = performance.now() + READY_MS;
-    const url = this.kind.url(HOST, this.port);
     for (;;) {
-      if (!this.alive) this.#child = this.#spawn(this.#command);
-      if (await this.#answers(url)) return;
-      if (performance.now() > deadline) throw new Error(`${this.kind.name} does not come up\n${this.#output}`);
+      if (!this.alive) this.#process = startProgram(this.#command, this, this.#user);
+      if (await this.#answers()) return;
+      if (performance.now() > deadline)
+        throw new Error(`${this.kind.name} does not come up\n${this.#process?.output()}`);
       await pause(PROBE_MS);
     }
   }
@@ -102,7 +107,7 @@ export class BackendServer {
   /** Ends it by a signal, SIGKILL with every process it started, and waits until it is gone. */
   async end(signal: NodeJS.Signals): Promise<void> {
     if (!this.alive) return;
-    const child = this.#child!;
+    const { child } = this.#process!;
     const gone = once(child, "exit");
     if (signal === "SIGKILL") for (const pid of this.#pids().reverse()) kill(pid, "SIGKILL");
     else child.kill(signal);
@@ -130,40 +135,18 @@ export class BackendServer {
 
   /** The first process and its children. */
   #pids(): number[] {
-    const pid = this.#child?.pid;
+    const pid = this.#process?.child.pid;
     if (pid === undefined || !this.alive) return [];
     const children = readOr(`/proc/${pid}/task/${pid}/children`).trim();
     return [pid, ...(children === "" ? [] : children.split(" ").map(Number))];
   }
 
-  async #answers(url: string): Promise<boolean> {
-    const socket = net.connect(this.port, HOST);
-    socket.on("error", () => {});
+  async #answers(): Promise<boolean> {
     try {
-      await once(socket, "connect");
-      return await within(this.kind.probe(socket, url), { timeoutMs: PROBE_PATIENCE_MS, what: "an answer" });
+      return await within(takesWork(this.kind, this.port), { timeoutMs: PROBE_PATIENCE_MS, what: "an answer" });
     } catch {
       return false;
-    } finally {
-      socket.destroy();
     }
-  }
-
-  #spawn([program, ...args]: Command): ChildProcess {
-    const { folder } = this;
-    const env = { PATH: process.env["PATH"], LC_ALL: "C", HOME: folder };
-    const child = spawn(program, args, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"], ...this.#user });
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on("data", (chunk) => {
-        this.#output = (this.#output + chunk).slice(-MAX_OUTPUT);
-      });
-    }
-    return child;
-  }
-
-  async #toEnd(command: Command): Promise<void> {
-    const [code] = await once(this.#spawn(command), "close");
-    if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}\n${this.#output}`);
   }
 }
 
@@ -193,19 +176,6 @@ export function unmount(folder: string): void {
   execFileSync("umount", ["-l", folder], { stdio: "pipe" });
 }
 
-function userFor(kind: ServerKind): { uid: number; gid: number } | undefined {
-  if (process.getuid?.() !== 0) return undefined;
-  for (const name of kind.users) {
-    try {
-      const id = (option: string) => Number(execFileSync("id", [option, name], { stdio: "pipe" }).toString());
-      return { uid: id("-u"), gid: id("-g") };
-    } catch {
-      // The next one, then.
-    }
-  }
-  throw new Error(`${kind.name} must not run as root, and there is no user ${kind.users.join(" or ")}`);
-}
-
 function kill(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
@@ -220,13 +190,4 @@ function readOr(path: string): string {
   } catch {
     return "";
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, HOST);
-  await once(server, "listening");
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

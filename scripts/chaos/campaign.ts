@@ -60,7 +60,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRep
   const random = createSeededRandom(options.seed);
   const history = createHistory();
   const args = ["--storage", options.storage];
-  let bus: BusProcess = await startBus({ args });
+  let bus: BusProcess = await startBus({ args, comesBack: true });
   const { port, url } = bus;
   const over = new AbortController();
   try {

@@ -11,11 +11,12 @@ import { waitUntil } from "../../test/support/wait.ts";
 import { openClients } from "../../test/support/wire-clients.ts";
 import { BackendServer, canMountDisks, mountDisk, unmount } from "./backend-server.ts";
 import { ChannelHistories } from "./channel-histories.ts";
-import { ChannelOperations, type OperationFigures } from "./channel-operations.ts";
+import { ChannelOperations, OPERATIONS_LINK, type OperationFigures } from "./channel-operations.ts";
 import { Cluster, type ClusterNode } from "./cluster.ts";
 import { recordAndCompareLogs } from "./compare-logs.ts";
 import { Disk } from "./disk.ts";
 import type { FaultKind } from "./fault-kinds.ts";
+import { FaultLog } from "./fault-log.ts";
 import { drawRound, type Fault, possibleFaults, runRound, type Stage } from "./faults.ts";
 import { judge } from "./judge.ts";
 import { publishEnds, sayInEach } from "./last-words.ts";
@@ -108,9 +109,10 @@ export async function runChaos(options: ChaosOptions, folder: string, events: Ch
     });
     closing.push(() => load.abandon());
     const stopOperations = new AbortController();
-    const operationsSdk = openSdk(stage.cluster.urls, 0);
+    const operationsSdk = openSdk(stage.cluster.urls, 0, OPERATIONS_LINK);
     closing.push(() => operationsSdk.close());
-    const operations = new ChannelOperations(operationsSdk, stopOperations.signal);
+    const faultLog = new FaultLog(options.nodes);
+    const operations = new ChannelOperations(operationsSdk, faultLog, stopOperations.signal);
     operations.done.catch(() => {});
     const failed = Promise.race([load.failed, operations.done.then(() => new Promise<never>(() => {}))]);
     failed.catch(() => {});
@@ -118,7 +120,7 @@ export async function runChaos(options: ChaosOptions, folder: string, events: Ch
 
     const sinceMs = Date.now();
     await recovered(watch, sinceMs, failed, "before the first fault");
-    const { counts, recoveriesMs } = await makeFaults({ options, stage, kinds, watch, failed, events });
+    const { counts, recoveriesMs } = await makeFaults({ options, stage, kinds, watch, failed, faultLog, events });
     const faultsOverAtMs = Date.now();
 
     events.onStep("quiet: producers finish");
@@ -261,10 +263,11 @@ interface Making {
   readonly kinds: readonly FaultKind[];
   readonly watch: ServiceWatch;
   readonly failed: Promise<never>;
+  readonly faultLog: FaultLog;
   readonly events: ChaosEvents;
 }
 
-async function makeFaults({ options, stage, kinds, watch, failed, events }: Making) {
+async function makeFaults({ options, stage, kinds, watch, failed, faultLog, events }: Making) {
   const counts: Partial<Record<FaultKind, number>> = {};
   const recoveriesMs: number[] = [];
   const endAtMs = Date.now() + options.minutes * 60_000;
@@ -276,7 +279,11 @@ async function makeFaults({ options, stage, kinds, watch, failed, events }: Maki
     const goesOn = random() < SHARE_WITHOUT_REST;
     const restMs = random() * MAX_REST_MS;
     if (isLoneKill) watch.nodeIsLost();
-    await Promise.race([failed, runRound(faults, random, (fault, phase) => events.onFault(fault, phase))]);
+    const onFault = (fault: Fault, phase: "begins" | "is over") => {
+      faultLog.note(fault, phase);
+      events.onFault(fault, phase);
+    };
+    await Promise.race([failed, runRound(faults, random, onFault)]);
     const overAtMs = Date.now();
     isLast = overAtMs >= endAtMs;
     // Now and then the next faults come while everybody still recovers.

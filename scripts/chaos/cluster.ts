@@ -77,7 +77,7 @@ export class ClusterNode {
     const backend =
       backendPort === undefined ? undefined : await openTcpProxy({ targetPort: backendPort, seed: seed + number });
     const args = ["--node-id", name, "--storage", storageUrl(backend?.port ?? 0)];
-    const process = await startBus({ args, env, startMs: START_MS });
+    const process = await startBus({ args, env, comesBack: true, startMs: START_MS });
     const clients = await openTcpProxy({ targetPort: process.port, seed: seed + 100 + number });
     return new ClusterNode({ name, backend, args, env }, process, clients);
   }

@@ -1,4 +1,4 @@
-import { AgentBus, BusError, type Subscription } from "agentbus/node";
+import { AgentBus, BusError, type LinkOptions, type Subscription } from "agentbus/node";
 import { digestOf, type Gapped, parsePlace } from "../../test/support/history.ts";
 import type { Recorder } from "./recorder.ts";
 import type { ServiceWatch } from "./service-watch.ts";
@@ -12,9 +12,9 @@ const HEARTBEAT_MS = 1_000;
 const BACKOFF = { initialMs: 50, maxMs: 1_000 };
 
 /** A program that uses the TypeScript SDK and knows all nodes; `first`: the one that it tries first. */
-export function openSdk(urls: readonly string[], first: number): AgentBus {
+export function openSdk(urls: readonly string[], first: number, options: LinkOptions = {}): AgentBus {
   const turned = urls.map((_url, i) => urls[(first + i) % urls.length]!);
-  return new AgentBus({ urls: turned, sendTimeoutMs: SEND_MS, backoff: BACKOFF, onWarning: () => {} });
+  return new AgentBus({ urls: turned, sendTimeoutMs: SEND_MS, backoff: BACKOFF, onWarning: () => {}, ...options });
 }
 
 export interface SdkProducerOptions {

@@ -1,3 +1,4 @@
+import type { Share } from "./channel-operations.ts";
 import type { ChaosReport } from "./chaos-run.ts";
 import { countViolations } from "./judge.ts";
 
@@ -6,6 +7,18 @@ const SHOWN_VIOLATIONS = 20;
 const RESUME_GOAL_MS = 2_000;
 /** S3-SC-008. */
 const OPERATIONS_GOAL = 0.95;
+
+/** "93.1 % of 512". */
+function within({ operations, inTime }: Share): string {
+  const percent = operations === 0 ? 100 : (inTime / operations) * 100;
+  return `${percent.toFixed(1)} % of ${operations}`;
+}
+
+/** "12 get: late, 3 join: DEADLINE", the most first. */
+function listOf(counts: Readonly<Record<string, number>>): string {
+  const sorted = Object.entries(counts).toSorted(([, a], [, b]) => b - a);
+  return sorted.map(([name, count]) => `${count} ${name}`).join(", ") || "none";
+}
 
 /** What a person reads at the end of a run. */
 export function summaryOf(report: ChaosReport): string {
@@ -38,10 +51,12 @@ export function summaryOf(report: ChaosReport): string {
     ["quiet until all was read", `${report.quietMs} ms`],
     ["resumed after a node's kill", resumed],
     ["SC-003", lost === 0 ? "no acknowledged message lost" : "BROKEN"],
-    [
-      "SC-008",
-      `${(operations.share * 100).toFixed(1)} % of ${operations.operations} channel operations within 1 s (goal ${OPERATIONS_GOAL * 100} %)`,
-    ],
+    ["SC-008", `${within(operations)} channel operations within 1 s (goal ${OPERATIONS_GOAL * 100} %)`],
+    ["of them answerable", `${within(operations.answerable)} while the storage, or the only node, was not taken away`],
+    ...Object.entries(operations.byFault)
+      .toSorted(([, a], [, b]) => b.operations - b.inTime - (a.operations - a.inTime))
+      .map(([fault, share]): [string, string] => [`  ${fault}`, within(share)]),
+    ["  misses", listOf(operations.misses)],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`);

@@ -53,7 +53,12 @@ export const IMPORT_TABLE: readonly ImportRule[] = [
   {
     name: "black-box test",
     files: /^test\/blackbox\//,
-    allowed: ["^test/(blackbox|support)/", "^gen/", "^sdk/typescript/src/gen/", "^scripts/(tools|python)\\.ts$"],
+    allowed: [
+      "^test/(blackbox|support)/",
+      "^gen/",
+      "^sdk/typescript/src/gen/",
+      "^scripts/(browser|tools|python)\\.ts$",
+    ],
   },
   { name: "example", files: /^examples\//, allowed: ["^examples/", "^test/support/"] },
 ];

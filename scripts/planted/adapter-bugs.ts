@@ -21,6 +21,8 @@ const OTHER_NODES_KEY =
   "S0-2.3.3: a key stored through one node is a duplicate on the other, at once and for a newcomer";
 const LOST_TAIL = "a tail lost over kill -9 shows: what is issued anew has another epoch, and readers are told";
 const RESTORED = "a restored backup is noticed: numbers issued again have a new epoch, and readers learn of it";
+const RELOADED = "the next append begins a new epoch, and readers of what is lost are told";
+const RELOADED_UNDER_WAY = "appends that are on their way get no sequence that their epoch has given before";
 const KILLED = "S3-E.5: nothing is lost over kill -9; it heals by itself and goes on under a new epoch";
 const KILLED_UNDER_LOAD = "S3-SC-003: a kill under load loses nothing that was acknowledged and leaves no hole";
 
@@ -38,8 +40,9 @@ export const ADAPTER_BUGS: readonly PlantedBug[] = [
       },
       {
         file: POSTGRES_FUNCTIONS,
-        find: "     SELECT * INTO v_log FROM ${s}.log WHERE name = p_name FOR UPDATE;\n     IF NOT FOUND OR v_log.inc",
-        replace: "     SELECT * INTO v_log FROM ${s}.log WHERE name = p_name;\n     IF NOT FOUND OR v_log.inc",
+        find: "     SELECT l.*, ${IS_AS_WRITTEN} AS is_as_written INTO v_log FROM ${s}.log l WHERE l.name = p_name FOR UPDATE;\n     IF NOT FOUND OR v_log.inc",
+        replace:
+          "     SELECT l.*, ${IS_AS_WRITTEN} AS is_as_written INTO v_log FROM ${s}.log l WHERE l.name = p_name;\n     IF NOT FOUND OR v_log.inc",
       },
       // The pause stands for what else is done between a number and its commit.
       {
@@ -120,7 +123,7 @@ export const ADAPTER_BUGS: readonly PlantedBug[] = [
     patches: [
       {
         file: "src/storage/redis/scripts/lua-append.ts",
-        find: "  if server == log.life then return end\n",
+        find: "  if server == log.life and (seen_head or 0) <= log.head then return end\n",
         replace: "  if server then return end\n",
       },
     ],
@@ -135,7 +138,7 @@ export const ADAPTER_BUGS: readonly PlantedBug[] = [
     patches: [
       {
         file: POSTGRES_FUNCTIONS,
-        find: "\n        OR v_log.life IS DISTINCT FROM ${s}.life() THEN",
+        find: "\n        OR NOT v_log.is_as_written OR v_log.life IS DISTINCT FROM ${s}.life() THEN",
         replace: " THEN",
       },
     ],
@@ -148,7 +151,7 @@ export const ADAPTER_BUGS: readonly PlantedBug[] = [
     name: "mysql: the server's life ignored",
     harm: "after a fail-over or a restored backup the same positions are issued again, and readers miss what took them",
     patches: [
-      { file: MYSQL_APPENDER, find: "log.serverLife !== life || keys.hasLostEnd(name, log)", replace: "false" },
+      { file: MYSQL_APPENDER, find: "log.serverLife !== life || seen.hasLost(name.key, end)", replace: "false" },
     ],
     caughtBy: [
       { file: MYSQL_FAULTS, title: LOST_TAIL },
@@ -156,13 +159,67 @@ export const ADAPTER_BUGS: readonly PlantedBug[] = [
     ],
   },
   {
+    name: "postgres: a row that was put back is taken for the bus's own",
+    harm: "a dump that is loaded while the server runs makes the same positions be issued again",
+    patches: [
+      {
+        file: "src/storage/postgres/row-writer.ts",
+        find: '"coalesce(l.xmin = l.written_by, false)"',
+        replace: '"true"',
+      },
+    ],
+    caughtBy: [
+      { file: POSTGRES_FAULTS, title: RELOADED },
+      { file: POSTGRES_FAULTS, title: RELOADED_UNDER_WAY },
+    ],
+  },
+  {
+    name: "postgres: a fence makes a row that was put back the bus's own",
+    harm: "after a dump was loaded, a change of the configuration hides that the log is older than what was acknowledged",
+    patches: [
+      {
+        file: "src/storage/postgres/row-writer.ts",
+        find: "`CASE WHEN l.xmin = l.written_by THEN ${THIS_WRITER} ELSE l.written_by END`",
+        replace: "THIS_WRITER",
+      },
+    ],
+    caughtBy: [{ file: POSTGRES_FAULTS, title: "a configuration that changes first does not hide it" }],
+  },
+  {
+    name: "redis: what a node has seen of a log is not brought along",
+    harm: "a dump that is loaded while the server runs makes the same positions be issued again",
+    patches: [
+      {
+        file: "src/storage/redis/scripts/lua-append.ts",
+        find: "  if server == log.life and (seen_head or 0) <= log.head then return end\n",
+        replace: "  if server == log.life then return end\n",
+      },
+    ],
+    caughtBy: [
+      { file: REDIS_FAULTS, title: RELOADED },
+      { file: REDIS_FAULTS, title: RELOADED_UNDER_WAY },
+    ],
+  },
+  {
+    name: "redis: a damaged record is overwritten by who believes to know it",
+    harm: "damage is taken for a version, and what was there is lost without a word",
+    patches: [
+      {
+        file: "src/storage/redis/scripts/put-record.ts",
+        find: "if ARGV[4] ~= '' and record and not is_intact(place, record) then return { 'damaged' } end\n",
+        replace: "",
+      },
+    ],
+    caughtBy: [{ file: REDIS_FAULTS, title: "are not overwritten or removed by who believes to know them" }],
+  },
+  {
     name: "redis: appends do not ring",
     harm: "readers on other nodes get messages only when their node looks by itself",
     patches: [
       {
         file: "src/storage/redis/scripts/lua-append.ts",
-        find: "  redis.call('PUBLISH', channel, 'L ' .. int(log.head) .. ' ' .. int(log.epoch) .. ' ' .. name)\n",
-        replace: "",
+        find: "  if channel ~= '' then\n",
+        replace: "  if false then\n",
       },
     ],
     caughtBy: [{ file: REDIS, title: RUNG }],
@@ -173,8 +230,8 @@ export const ADAPTER_BUGS: readonly PlantedBug[] = [
     patches: [
       {
         file: "src/storage/postgres/postgres-doorbell.ts",
-        find: "SELECT pg_notify($1, payload) FROM",
-        replace: "SELECT $1::text, payload FROM",
+        find: "pg_notify($1, payload) FROM",
+        replace: "$1::text, payload FROM",
       },
     ],
     caughtBy: [
@@ -185,7 +242,7 @@ export const ADAPTER_BUGS: readonly PlantedBug[] = [
   {
     name: "mysql: appends do not ring",
     harm: "readers on other nodes get messages only when their node looks by itself",
-    patches: [{ file: MYSQL_APPENDER, find: "      rings.insert(ring),\n", replace: "" }],
+    patches: [{ file: MYSQL_APPENDER, find: "      ...rings.insert(ring),\n", replace: "" }],
     caughtBy: [{ file: MYSQL, title: RUNG }],
   },
   {
@@ -252,7 +309,7 @@ export const ADAPTER_BUGS: readonly PlantedBug[] = [
     patches: [
       {
         file: "src/storage/redis/scripts/append-new.ts",
-        find: " or log.version ~= tonumber(ARGV[8]) then return false end",
+        find: " or log.version ~= tonumber(ARGV[9]) then return false end",
         replace: " then return false end",
       },
     ],
@@ -275,5 +332,41 @@ export const ADAPTER_BUGS: readonly PlantedBug[] = [
       },
     ],
     caughtBy: [{ file: MYSQL, title: FENCE }],
+  },
+  {
+    name: "redis: last of a block passed over",
+    harm: "who reads on from the place in front of a block's last message misses that message",
+    patches: [
+      {
+        file: "src/storage/redis/scripts/read-log.ts",
+        find: "    page = redis.call('XRANGE', stream, int(at) .. '-0', '+', 'COUNT', at_once)\n",
+        replace: "    page = redis.call('XRANGE', stream, int(at) .. '-1', '+', 'COUNT', at_once)\n",
+      },
+    ],
+    caughtBy: [{ file: REDIS, title: "reads forward and backward from any place" }],
+  },
+  {
+    name: "redis: one too many trimmed",
+    harm: "a channel keeps one message less than its retention says",
+    patches: [
+      {
+        file: "src/storage/redis/scripts/trim.ts",
+        find: "math.min(head - max_messages + 1, head)",
+        replace: "math.min(head - max_messages + 2, head)",
+      },
+    ],
+    caughtBy: [{ file: REDIS, title: "is exact by count, whatever the batches were" }],
+  },
+  {
+    name: "redis: young keys go with their lot",
+    harm: "a publish that is repeated within its window is stored twice, when the channel is busy",
+    patches: [
+      {
+        file: "src/storage/redis/scripts/lua-append.ts",
+        find: "log.time - log.generation_start >= window or",
+        replace: "log.time - log.generation_start >= window / 2 or",
+      },
+    ],
+    caughtBy: [{ file: REDIS, title: "is remembered for its whole window, however many others come meanwhile" }],
   },
 ];

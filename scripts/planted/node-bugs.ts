@@ -151,7 +151,7 @@ export const NODE_BUGS: readonly PlantedBug[] = [
         replace: 'if (text === "**") return { text, prefix: "", matches: () => true };\n',
       },
       {
-        file: SUBSCRIPTION,
+        file: "src/bus/delivery-rule.ts",
         find: "    if (!maySee(entry, agentId)) return false;\n",
         replace: "",
       },

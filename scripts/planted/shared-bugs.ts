@@ -129,4 +129,67 @@ export const SHARED_BUGS: readonly PlantedBug[] = [
       },
     ],
   },
+  {
+    name: "single lost message not told",
+    harm: "a reader whose newest message alone was lost in a fail-over is not told so",
+    patches: [
+      {
+        file: "src/bus/void-range.ts",
+        find: "  if (after <= agreed) return undefined;\n",
+        replace: "  if (after <= agreed + 1) return undefined;\n",
+      },
+    ],
+    caughtBy: [
+      {
+        file: "src/bus/void-range.test.ts",
+        title: "is what lies behind the agreed part where its epoch is gone, a single message, too",
+      },
+      simulated("fail-overs"),
+    ],
+  },
+  {
+    name: "presence that was stored late stays",
+    harm: "an agent that is gone is shown as present, for as long as the node lives that it left",
+    patches: [
+      {
+        file: "src/bus/shared-presence.ts",
+        find: "told !== (this.#local.of(agentId) !== undefined)",
+        replace: "!told && this.#local.of(agentId) !== undefined",
+      },
+    ],
+    caughtBy: [
+      {
+        file: "src/bus/shared-presence.test.ts",
+        title: "is written again when the storage lost it, and removed again when the storage brought it back",
+      },
+    ],
+  },
+  {
+    name: "defaults of a room not passed on",
+    harm: "a change of a room's routing is answered, and its channels go on as before",
+    patches: [
+      {
+        file: "src/bus/room-writer.ts",
+        find: "      if (patch.defaults !== undefined) await this.#passOn(name);\n",
+        replace: "",
+      },
+    ],
+    caughtBy: [
+      {
+        file: "src/bus/room-defaults.test.ts",
+        title: "S1-5.2: a change of the room holds for a node that has heard of the channel's last change alone",
+      },
+    ],
+  },
+  {
+    name: "record behind its log",
+    harm: "after a fail-over that lost records alone nobody can use a channel that was deleted and created before it",
+    patches: [{ file: "src/bus/channel-logs.ts", find: "        await this.#adopt(view);\n", replace: "" }],
+    caughtBy: [
+      {
+        file: "src/bus/channel-logs.test.ts",
+        title: "the channel goes on with its log when its record was set back to one that was deleted",
+      },
+    ],
+  },
 ];

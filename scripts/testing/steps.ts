@@ -1,5 +1,6 @@
 import { existsSync, globSync } from "node:fs";
 import { join } from "node:path";
+import { ensureBrowser } from "../browser.ts";
 import { ensurePython, withPython } from "../python.ts";
 import { RESULTS, ROOT } from "../root.ts";
 import { type RunOptions, run } from "../run.ts";
@@ -56,12 +57,14 @@ export const STEPS: readonly Step[] = [
   },
   {
     name: "tools",
-    about: "builds the Go programs that black-box tests drive, in .cache/bin",
+    about: "builds the Go programs that black-box tests drive, in .cache/bin; finds or installs Chromium",
     async run() {
       const said: string[] = [];
-      const found = await Promise.all(TOOL_NAMES.map((tool) => ensureTool(tool, (text) => said.push(text))));
-      const missing = TOOL_NAMES.filter((_tool, i) => found[i] === undefined);
-      const detail = missing.length === 0 ? TOOL_NAMES.join(", ") : `WITHOUT ${missing.join(", ")}: tests are skipped`;
+      const say = (text: string) => void said.push(text);
+      const names = [...TOOL_NAMES, "browser"];
+      const found = await Promise.all([...TOOL_NAMES.map((tool) => ensureTool(tool, say)), ensureBrowser(say)]);
+      const missing = names.filter((_name, i) => found[i] === undefined);
+      const detail = missing.length === 0 ? names.join(", ") : `WITHOUT ${missing.join(", ")}: tests are skipped`;
       return { status: "passed", detail, output: said.join("\n") };
     },
   },

@@ -187,9 +187,9 @@ export function createAgents(deps: AgentsOptions): Agents {
       if (wanted === "OFFLINE") throw new BusError("INVALID_FIELD", "state: an agent that beats is not OFFLINE");
       return presence.heartbeat(agentId, wanted);
     },
-    openStream(agentId, end) {
+    openStream(agentId, end, counts) {
       require(agentId);
-      return presence.openStream(agentId, end);
+      return presence.openStream(agentId, end, counts);
     },
     async disconnect(agentId) {
       const here = presence.disconnect(agentId);

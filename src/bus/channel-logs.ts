@@ -53,12 +53,30 @@ export class ChannelLogs {
       try {
         await view.log.create(view.name, view.incarnation, view.version);
       } catch (error) {
-        if (isBusError(error, "CHANNEL_DELETED")) return false; // created anew meanwhile
-        throw error;
+        if (!isBusError(error, "CHANNEL_DELETED")) throw error;
+        await this.#adopt(view);
+        return false;
       }
     }
     this.#ready.add(view.incarnation);
     return true;
+  }
+
+  /**
+   * There is a log of a later incarnation. Its record was stored before it was made, so most often the channel was created
+   * anew meanwhile. Where the storage still has the earlier record, it has lost the later one, and without it nobody
+   * could use the channel again: the record is made to name the log, whose messages are kept.
+   */
+  async #adopt({ name, log, incarnation }: ChannelView): Promise<void> {
+    // The log first: one that is being deleted is gone before the channel is created under an earlier incarnation.
+    const state = await log.state(name);
+    if (state === undefined || state.incarnation <= incarnation) return;
+    await this.#replica.refresh(channelKey(name));
+    if ((await log.state(name))?.incarnation !== state.incarnation) return;
+    await this.#replica.write(channelKey(name), (current) => {
+      if (incarnationOf(current) !== incarnation) return undefined;
+      return { ...current!.value, incarnation: state.incarnation };
+    });
   }
 
   /** Logs that a restart emptied: without them every reader of such a channel would find none. */

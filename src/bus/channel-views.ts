@@ -11,7 +11,7 @@ import type { RecordChange } from "./directory-replica.ts";
 import { defaultDurability, type Logs, logFor } from "./durability.ts";
 import type { Memberships } from "./memberships.ts";
 import { isInboxRecord } from "./record-keys.ts";
-import type { ChannelView, RoomView } from "./registry.ts";
+import type { ChannelView, PlannedChannel, RoomView } from "./registry.ts";
 import { sameData } from "./same-data.ts";
 import { SortedIds } from "./sorted-ids.ts";
 
@@ -22,6 +22,8 @@ export interface ChannelViewsOptions {
   readonly members: Memberships;
   readonly log: Logger;
 }
+
+const NOBODY: ReadonlySet<string> = new Set();
 
 /** What became of a channel's view; both are set when it changed, and when it was deleted and created again. */
 export interface ViewChange {
@@ -117,9 +119,9 @@ export class ChannelViews {
     if (!this.#views.has(key)) this.#deps.members.forget(key);
   }
 
-  /** What a channel that asks for nothing of its own gets in this room. */
-  defaultsOf(room: string): ChannelConfig {
-    if (room === INBOX_ROOM) return this.#inboxConfig("");
+  /** What a channel that asks for nothing of its own gets in this room; `channel` matters for an inbox only. */
+  defaultsOf(room: string, channel = ""): ChannelConfig {
+    if (room === INBOX_ROOM) return this.#inboxConfig(channel);
     return mergeChannelConfig(
       this.#defaults,
       (this.#rooms.get(room)?.value as RoomRecord | undefined)?.defaults ?? {},
@@ -127,8 +129,15 @@ export class ChannelViews {
     );
   }
 
-  /** Answers what became of the room's channels, whose configuration may depend on it. */
-  applyRoom({ key: { id: room }, after }: RecordChange): readonly ViewChange[] {
+  /** A channel as it is, or as it would be created on demand; with a strategy of its own. */
+  planned(name: ChannelName): PlannedChannel {
+    const known = this.#views.get(name.key);
+    const config = known?.config ?? this.defaultsOf(name.room, name.channel);
+    return { name, config, strategy: this.#strategy(name, config), members: known?.members ?? NOBODY };
+  }
+
+  /** Its channels stay as they are, until their own records say what they inherit. */
+  applyRoom({ key: { id: room }, after }: RecordChange): void {
     if (after === undefined) {
       this.#rooms.delete(room);
       this.#roomNames.delete(room);
@@ -136,11 +145,6 @@ export class ChannelViews {
       this.#rooms.set(room, after);
       this.#roomNames.add(room);
     }
-    return this.channelsOf(room).map((before) => {
-      const view = this.#view(this.#records.get(before.name.key)!, before);
-      this.#views.set(view.name.key, view);
-      return { before, after: view };
-    });
   }
 
   applyChannel({ key: recordKey, after }: RecordChange): ViewChange {
@@ -162,14 +166,13 @@ export class ChannelViews {
   #view(record: DirectoryRecord, before: ChannelView | undefined): ChannelView {
     const value = record.value as ChannelRecord;
     const name = channelName(value.room, value.channel);
-    const room = this.#rooms.get(name.room);
-    const config = this.#config(name, value, room);
+    const config = this.#config(name, value);
     const again = before?.incarnation === value.incarnation && sameData(before.config.routing, config.routing);
     return {
       name,
       config,
       incarnation: value.incarnation,
-      version: record.version + (room?.version ?? 0),
+      version: record.version + (value.versionOffset ?? 0),
       // A strategy remembers whose turn it is: it is replaced only when the routing changed.
       strategy: again ? before.strategy : this.#strategy(name, config),
       members: this.#deps.members.of(name.key),
@@ -177,10 +180,13 @@ export class ChannelViews {
     };
   }
 
-  #config(name: ChannelName, value: ChannelRecord, room: DirectoryRecord | undefined): ChannelConfig {
+  /** By the channel's record alone: nodes hear of a room and of its channels at different times. */
+  #config(name: ChannelName, value: ChannelRecord): ChannelConfig {
     if (isInbox(name)) return { ...this.#inboxConfig(name.channel), durability: value.durability };
-    const defaults = (room?.value as RoomRecord | undefined)?.defaults ?? {};
-    const config = mergeChannelConfig(this.#defaults, defaults, { ...value.config, durability: value.durability });
+    const config = mergeChannelConfig(this.#defaults, value.inherited?.config ?? {}, {
+      ...value.config,
+      durability: value.durability,
+    });
     return { ...config, maxMembers: Math.min(config.maxMembers, this.#deps.options.limits.maxMembers) };
   }
 

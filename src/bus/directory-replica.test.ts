@@ -189,6 +189,26 @@ describe("the directory's replica", () => {
     await waitUntil(() => b.n() === 2);
   });
 
+  // A fail-over took a change back, and what another node wrote then got the number of the one that was lost.
+  it("sees another value under the version that it knows, when the storage was set back", async () => {
+    const backend = createBackend("shared");
+    const { directory } = backend.storage;
+    const anew = { key: key("n"), version: 1, value: { n: 7 }, expiresAtMs: 0 };
+    let isSetBack = false;
+    const backed: Directory = {
+      ...directory,
+      get: (asked) => (isSetBack ? Promise.resolve(anew) : directory.get(asked)),
+      list: (request) => (isSetBack ? Promise.resolve([anew]) : directory.list(request)),
+      put: (...args) => directory.put(...args),
+    };
+    const { count, n } = await node(backend, { directory: backed, doorbell: DEAF });
+    await count();
+    assert.equal(n(), 1);
+    isSetBack = true;
+    backend.clock.advance(30_000);
+    await waitUntil(() => n() === 7);
+  });
+
   it("makes the records of one parent what the storage has, and asks for no others", async () => {
     const backend = createBackend("shared");
     const { link, directory } = linkNode({ ...backend.storage, clock: backend.clock });

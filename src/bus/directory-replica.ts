@@ -164,7 +164,7 @@ export class DirectoryReplica {
     }
     for await (const page of this.#pages(parent === undefined ? { kind } : { kind, parent })) {
       for (const { key } of page) missing.delete(laneOf(key));
-      const differ = page.filter(({ key, version }) => this.get(key)?.version !== version);
+      const differ = page.filter((record) => !isSame(this.get(record.key), record));
       await mapBounded(differ, ({ key }) => this.refresh(key));
     }
     await mapBounded([...missing.values()], (key) => this.refresh(key));
@@ -307,7 +307,7 @@ export class DirectoryReplica {
     const records = kept.get(key.parent) ?? new Map<string, DirectoryRecord>();
     const before = records.get(key.id);
     if (before === after) return;
-    if (before !== undefined && before.version === after?.version && sameData(before.value, after.value)) return;
+    if (after !== undefined && isSame(before, after)) return;
     if (after === undefined) records.delete(key.id);
     else records.set(key.id, after);
     if (records.size === 0) kept.delete(key.parent);
@@ -318,6 +318,11 @@ export class DirectoryReplica {
   #ring(key: RecordKey): void {
     if (this.#options.shared) this.#options.doorbell.ring({ topic: "record", key });
   }
+}
+
+/** Under one version there may be two values: a storage that was set back gives the number of a lost change again. */
+function isSame(known: DirectoryRecord | undefined, { version, value }: DirectoryRecord): boolean {
+  return known?.version === version && sameData(known.value, value);
 }
 
 /** Neither parents nor ids contain a line break. */

@@ -8,6 +8,7 @@ import {
   settle,
   type TestNode,
 } from "../../test/support/registry-fixture.ts";
+import { BusError } from "../core/errors.ts";
 import type { Directory } from "../storage/directory.ts";
 import { ExclusiveNames, type ExclusiveStream } from "./exclusive-names.ts";
 
@@ -123,6 +124,122 @@ describe("exclusive names over several nodes", () => {
     gate.resolve();
     await settle();
     assert.equal(newest.over, false);
+  });
+
+  describe("a claim of a stream that closes while it is being written", () => {
+    /** A node whose claims are stored when a test says so, and answered when it says so. */
+    async function withSlow() {
+      const { backend, b, ...rest } = await three();
+      const { directory, doorbell, now } = backend.storage;
+      const puts: { store(): Promise<void>; answer(): void; lose(): void }[] = [];
+      const slow: Directory = {
+        get: (key) => directory.get(key),
+        put: (...call) => {
+          const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<Directory["put"]>>>();
+          let outcome: ReturnType<Directory["put"]> | undefined;
+          puts.push({
+            async store() {
+              outcome ??= directory.put(...call);
+              await outcome;
+            },
+            answer: () => outcome?.then(resolve, reject),
+            lose: () => reject(new BusError("STORAGE_UNAVAILABLE", "no answer")),
+          });
+          return promise;
+        },
+        delete: (...call) => directory.delete(...call),
+        list: (request) => directory.list(request),
+        count: (...call) => directory.count(...call),
+      };
+      const exclusiveNames = new ExclusiveNames({
+        directory: slow,
+        doorbell,
+        clock: backend.clock,
+        log: recordingLogger([]),
+        storeNow: now,
+        shared: true,
+        instance: () => "slow",
+        isLive: () => true,
+      });
+      const live = rest.open(b);
+      await settle();
+      const leaving = rest.open({ ...b, exclusiveNames });
+      await settle();
+      return { ...rest, b, live, leaving, puts, exclusiveNames, doorbell };
+    }
+    const instances = (records: readonly { readonly value: object }[]) =>
+      records.map(({ value }) => (value as { instance: string }).instance);
+
+    it("is given up: it is not tried again over the claim that it met", async () => {
+      const { live, leaving, puts, claims, elapse } = await withSlow();
+      leaving.close();
+      await puts[0]!.store(); // the other node's is there
+      puts[0]!.answer();
+      await elapse(31_000);
+      assert.deepEqual([live.over, puts.length, (await claims()).length], [false, 1, 1]);
+    });
+
+    it("is taken back when it was stored all the same, and nobody has heard of it", async () => {
+      const { live, leaving, puts, claims, elapse, open, c } = await withSlow();
+      await puts[0]!.store();
+      puts[0]!.answer();
+      await settle();
+      await puts[1]!.store(); // over the other node's
+      leaving.close();
+      puts[1]!.answer();
+      await elapse(31_000);
+      assert.equal(live.over, false);
+      assert.deepEqual(await claims(), []);
+      const newer = open(c);
+      await elapse(31_000);
+      assert.deepEqual(over(live, newer), [true, false], "who comes next takes the name");
+    });
+
+    it("is taken back when its answer was lost", async () => {
+      const { live, leaving, puts, claims, elapse } = await withSlow();
+      await puts[0]!.store();
+      puts[0]!.answer();
+      await settle();
+      await puts[1]!.store();
+      puts[1]!.lose();
+      leaving.close();
+      await elapse(31_000);
+      assert.deepEqual([live.over, await claims()], [false, []]);
+    });
+
+    it("is not stored any more once it was given up, however late it arrives", async () => {
+      const { live, leaving, puts, claims, elapse } = await withSlow();
+      await puts[0]!.store();
+      puts[0]!.answer();
+      await settle();
+      puts[1]!.lose();
+      await elapse(1_000);
+      puts[2]!.lose(); // tried again from the start
+      leaving.close();
+      await elapse(2_000);
+      const fence = puts[3]!; // the other node's claim, written again as it is
+      await fence.store();
+      fence.answer();
+      await settle();
+      await puts[1]!.store(); // the one that was lost arrives now
+      await elapse(31_000);
+      assert.deepEqual([live.over, instances(await claims()).includes("slow")], [false, false]);
+    });
+
+    it("is removed when it is found later, stored after nothing was there to be removed", async () => {
+      const { live, leaving, puts, claims, elapse, open, exclusiveNames, b, doorbell } = await withSlow();
+      live.close();
+      await settle();
+      puts[0]!.lose();
+      leaving.close();
+      await elapse(2_000);
+      await puts[0]!.store();
+      assert.deepEqual(instances(await claims()), ["slow"]);
+      open({ ...b, exclusiveNames }, "other");
+      doorbell.ring({ topic: "missed" }); // everything is looked at
+      await settle();
+      assert.deepEqual(await claims(), []);
+    });
   });
 
   it("of many that open at the same time on three nodes exactly one stays", async () => {

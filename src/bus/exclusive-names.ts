@@ -45,7 +45,6 @@ interface Slot {
   readonly name: string;
   /** Undefined: its stream has closed, the record is to be removed. */
   stream: ExclusiveStream | undefined;
-  readonly order: number;
   readonly openedAtMs: number;
   /** On the monotonic clock. */
   readonly openedAt: number;
@@ -56,8 +55,6 @@ interface Slot {
 interface Claim {
   readonly name: string;
   readonly instance: string;
-  /** Of the instance's streams. */
-  readonly order: number;
   readonly openedAtMs: number;
 }
 
@@ -71,6 +68,8 @@ export class ExclusiveNames {
   readonly #options: ExclusiveNamesOptions;
   readonly #slots = new Map<string, Slot>();
   readonly #pending: PendingWrites;
+  /** The highest version that a claim named which got no answer: for as long as it stands, that claim may still be stored. */
+  readonly #unanswered = new Map<string, number>();
   readonly #stops: Stop[] = [];
   #stopRetry: Stop | undefined;
   #closed = false;
@@ -107,9 +106,8 @@ export class ExclusiveNames {
       stream.takenOver();
       return;
     }
-    const { order } = stream;
     const openedAt = clock.monotonic();
-    this.#slots.set(id, { key, name, stream, order, openedAtMs: storeNow(), openedAt, writtenAt: 0 });
+    this.#slots.set(id, { key, name, stream, openedAtMs: storeNow(), openedAt, writtenAt: 0 });
     if (shared) this.#pending.add(id);
     other?.takenOver();
   }
@@ -158,17 +156,32 @@ export class ExclusiveNames {
     else await this.#putClaim(id, slot);
   }
 
+  /** Whether a stream here has the name; the claim of one that has closed is removed behind what is being done now. */
+  #isWanted(id: string): boolean {
+    return this.#slots.get(id)?.stream !== undefined;
+  }
+
   async #putClaim(id: string, slot: Slot): Promise<void> {
     const { directory, doorbell, instance } = this.#options;
-    const { key, name, order, openedAtMs } = slot;
+    const { key, name, openedAtMs } = slot;
     let current: DirectoryRecord | undefined;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const claim: Claim = { name, instance: instance(), order, openedAtMs };
-      const outcome = await directory.put(key, claim, { expectedVersion: current?.version ?? 0 });
+      const claim: Claim = { name, instance: instance(), openedAtMs };
+      const expectedVersion = current?.version ?? 0;
+      this.#unanswered.set(id, Math.max(expectedVersion, this.#unanswered.get(id) ?? 0));
+      const outcome = await directory.put(key, claim, { expectedVersion });
       if (outcome.kind === "stored") {
-        slot.writtenAt = ++this.#writes;
-        return doorbell.ring({ topic: "record", key });
+        this.#unanswered.delete(id);
+        if (this.#isWanted(id)) {
+          slot.writtenAt = ++this.#writes;
+          doorbell.ring({ topic: "record", key });
+        } else {
+          // Its client left while it was stored. Nobody has heard of it, so nobody gives way to a stream that is gone.
+          await directory.delete(key, outcome.version);
+        }
+        return;
       }
+      if (!this.#isWanted(id)) return;
       current = outcome.kind === "conflict" ? outcome.current : undefined;
       if (current !== undefined && this.#isNewer(current.value as Claim, slot)) return this.#lose(id, slot);
     }
@@ -176,13 +189,18 @@ export class ExclusiveNames {
   }
 
   async #removeClaim(id: string, slot: Slot): Promise<void> {
-    const { directory } = this.#options;
-    const current = await directory.get(slot.key);
-    // What another node claimed meanwhile is its own.
-    if (current !== undefined && this.#isOurs(current.value as Claim, slot)) {
-      await directory.delete(slot.key, current.version);
+    const { directory, instance } = this.#options;
+    const { key } = slot;
+    const current = await directory.get(key);
+    if (current !== undefined && (current.value as Claim).instance === instance()) {
+      await directory.delete(key, current.version);
+    } else if (current !== undefined && this.#unanswered.get(id) === current.version) {
+      // Another node's, which a claim of ours without an answer may still replace: not once it has another version.
+      await directory.put(key, current.value, { expectedVersion: current.version });
     }
-    if (this.#slots.get(id) === slot) this.#slots.delete(id);
+    if (this.#slots.get(id) !== slot) return;
+    this.#slots.delete(id);
+    this.#unanswered.delete(id);
   }
 
   /** Whether the claim that is there belongs to a newer stream of another node. */
@@ -193,13 +211,10 @@ export class ExclusiveNames {
     return !prompt && claim.openedAtMs > slot.openedAtMs;
   }
 
-  #isOurs(claim: Claim, slot: Slot): boolean {
-    return claim.instance === this.#options.instance() && claim.order === slot.order;
-  }
-
   #lose(id: string, slot: Slot): void {
     if (this.#slots.get(id) !== slot) return;
     this.#slots.delete(id);
+    this.#unanswered.delete(id);
     slot.stream?.takenOver();
   }
 
@@ -242,12 +257,19 @@ export class ExclusiveNames {
     });
   }
 
-  #heard({ key, value }: DirectoryRecord, asked: number): void {
+  #heard({ key, value, version }: DirectoryRecord, asked: number): void {
+    const { directory, instance, log } = this.#options;
     const id = slotOf(key);
     const slot = this.#slots.get(id);
     const claim = value as Claim;
-    if (slot === undefined || this.#pending.has(id) || slot.writtenAt > asked) return;
-    if (claim.instance === this.#options.instance()) return;
+    const isOurs = claim.instance === instance();
+    if (slot === undefined && isOurs) {
+      // Stored after all, long after its stream had closed and nothing was found to remove.
+      directory.delete(key, version).catch((error: unknown) => {
+        log.debug({ err: error }, "a claim of a stream that is gone could not be removed; it is tried again");
+      });
+    }
+    if (slot === undefined || isOurs || this.#pending.has(id) || slot.writtenAt > asked) return;
     if (claim.openedAtMs < slot.openedAtMs - STALE_MS) this.#pending.add(id);
     else this.#lose(id, slot);
   }

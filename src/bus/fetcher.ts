@@ -8,6 +8,7 @@ import type { ChannelGap, MessageCodec } from "../core/message-codec.ts";
 import { type ChannelName, channelName, INBOX_ROOM, isAgentId, isName, quote } from "../core/names.ts";
 import { formatPosition, type Position, parsePosition } from "../core/position.ts";
 import type { LogState, ReadResult } from "../storage/message-log.ts";
+import { entryAt, findById, MAX_OF_ONE_ID } from "./find-by-id.ts";
 import type { Hub } from "./hub.ts";
 import type { ChannelView, Rooms } from "./registry.ts";
 import { holesOf } from "./store-page.ts";
@@ -92,20 +93,26 @@ export class Fetcher {
   ): Promise<{ readonly sealed: Uint8Array; readonly position: string }> {
     const position = "position" in which ? parsePosition(which.position) : undefined;
     const view = await this.#ready(await this.#channel(input, position));
-    const sequence = "id" in which ? await view.log.findId(view.name, which.id) : position!.sequence;
-    const label = "id" in which ? `id ${quote(which.id)}` : `position ${quote(which.position)}`;
-    const missing = () => new BusError("MESSAGE_NOT_FOUND", `${label}: no such message, or not for ${input.agentId}`);
-    if (sequence === undefined || sequence === 0) throw missing();
-    const request = { from: sequence - 1, backward: false, maxEntries: 1, maxBytes: 1 };
-    const { entries, damaged } = await this.#deps.hub.read(view, request);
-    if (damaged.some(({ first, last }) => first <= sequence && sequence <= last)) {
-      throw new BusError("DATA_DAMAGED", `${label}: the stored bytes fail their checksum`);
+    const isShown = (entry: LogEntry) => this.#shows(entry, input.agentId, undefined);
+    const entry =
+      "id" in which
+        ? await findById(this.#deps.hub, view, which.id, isShown)
+        : await this.#entryAt(view, position!, isShown);
+    if (entry === undefined) {
+      const label = "id" in which ? idLabel(which.id) : `position ${quote(which.position)}`;
+      throw new BusError("MESSAGE_NOT_FOUND", `${label}: no such message, or not for ${input.agentId}`);
     }
-    const entry = entries[0];
-    const found = entry?.sequence === sequence && (position === undefined || position.epoch === entry.epoch);
-    if (!found || !this.#shows(entry, input.agentId, undefined)) throw missing();
     const [sealed] = this.#deps.codec.seal([entry]);
     return { sealed: sealed!, position: formatPosition(view.name.key, entry.epoch, entry.sequence) };
+  }
+
+  async #entryAt(
+    view: ChannelView,
+    { epoch, sequence }: Position,
+    isShown: (entry: LogEntry) => boolean,
+  ): Promise<LogEntry | undefined> {
+    const entry = sequence === 0 ? undefined : await entryAt(this.#deps.hub, view, sequence);
+    return entry?.epoch === epoch && isShown(entry) ? entry : undefined;
   }
 
   async #channel(
@@ -154,11 +161,13 @@ export class Fetcher {
         return { from: backward ? first : first - 1, gap: undefined, state };
       }
       case "id": {
-        const found = await view.log.findId(view.name, start.id);
-        if (found !== undefined && (await this.#mayKnow(view, found, agentId))) {
-          return { from: found, gap: undefined, state };
-        }
-        throw new BusError("MESSAGE_NOT_FOUND", `${view.name.key} has no message ${quote(start.id)}`);
+        // Also one that has expired: it is a place, and nothing of it is shown.
+        const found = await findById(this.#deps.hub, view, start.id, (entry) => maySee(entry, agentId));
+        if (found !== undefined) return { from: found.sequence, gap: undefined, state };
+        throw new BusError(
+          "MESSAGE_NOT_FOUND",
+          `${idLabel(start.id)}: ${view.name.key} has no such message, or not for ${agentId}`,
+        );
       }
       case "position": {
         const placement = placeReader(state, position!.epoch, position!.sequence);
@@ -169,13 +178,6 @@ export class Fetcher {
         return { from: placement.after, gap: placement.gap, state };
       }
     }
-  }
-
-  /** Whether there is a message that the agent may see: that one of this id exists is told to nobody else. */
-  async #mayKnow(view: ChannelView, sequence: number, agentId: string): Promise<boolean> {
-    const request = { from: sequence - 1, backward: false, maxEntries: 1, maxBytes: 1 };
-    const [entry] = (await this.#deps.hub.read(view, request)).entries;
-    return entry?.sequence === sequence && maySee(entry, agentId);
   }
 
   /** Reads until enough is found, or nothing is left, or enough was looked at. */
@@ -288,6 +290,11 @@ export class Fetcher {
       );
     });
   }
+}
+
+/** The same whether others have messages of this id or not. */
+function idLabel(id: string): string {
+  return `id ${quote(id)} (among the first ${MAX_OF_ONE_ID} of this id)`;
 }
 
 function deleted({ name }: ChannelView): BusError {

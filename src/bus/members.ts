@@ -36,14 +36,18 @@ export class Members {
     const member: MemberRecord = { agentId, joinedAtMs: clock.now(), ...(joinedBehind && { joinedBehind }) };
     const put = (current: unknown) => (current === undefined ? member : undefined);
     const outcome = await replica.write(memberKey(key, agentId), put, channel.config.maxMembers);
-    if (outcome.kind === "full") {
-      throw new BusError("CHANNEL_FULL", `channel ${key} has max_members (${channel.config.maxMembers}) members`);
-    }
+    if (outcome.kind === "full") throw full(channel);
     if (views.channel(key)?.incarnation !== channel.incarnation) {
       await replica.remove(memberKey(key, agentId));
       throw new BusError("CHANNEL_DELETED", `channel ${key} was deleted while ${agentId} joined; join again`);
     }
     return outcome.kind === "stored";
+  }
+
+  /** Throws CHANNEL_FULL as far as this node knows; the storage decides. */
+  checkRoomFor(agentId: string, channel: ChannelView): void {
+    const { members, config } = channel;
+    if (members.size >= config.maxMembers && !members.has(agentId)) throw full(channel);
   }
 
   /** Answers whether the agent was a member. */
@@ -68,6 +72,10 @@ export class Members {
     const joined = [...this.#deps.memberships.joinedBy(agentId)];
     await mapBounded(joined, (key) => this.#deps.replica.remove(memberKey(key, agentId)));
   }
+}
+
+function full({ name, config }: ChannelView): BusError {
+  return new BusError("CHANNEL_FULL", `channel ${name.key} has max_members (${config.maxMembers}) members`);
 }
 
 async function endOf({ log, name, incarnation }: ChannelView): Promise<LogPlace | undefined> {

@@ -60,6 +60,23 @@ describe("nodes that share a storage", () => {
     assert.equal(backend.clock.pending, 0);
   });
 
+  it("tell their doorbell whether anybody else is there to hear", async () => {
+    const backend = createBackend("shared");
+    const a = await openNode(backend, { nodeId: "a" });
+    assert.equal(a.link.expectsOthers, false);
+    const b = await openNode(backend, { nodeId: "b" });
+    await settle();
+    assert.deepEqual([a.link.expectsOthers, b.link.expectsOthers], [true, true]);
+    b.link.stop();
+    await pass(backend, LEASE - 1_000);
+    assert.equal(a.link.expectsOthers, true, "as long as it may come back");
+    await pass(backend, 2_000);
+    assert.equal(a.link.expectsOthers, false);
+    b.link.resume();
+    await pass(backend, 1_000);
+    assert.equal(a.link.expectsOthers, true);
+  });
+
   it("of which one dies are one fewer after its lease, and one more when it is back", async () => {
     const backend = createBackend("shared");
     const [a, b] = [await openNode(backend, { nodeId: "a" }), await openNode(backend, { nodeId: "b" })];

@@ -29,6 +29,7 @@ export class NodeTies {
   readonly sweeper: Election;
   readonly disconnects: Disconnects;
   readonly #presence: SharedPresence;
+  readonly #expectOthers: () => void;
 
   constructor({ options, storage, clock, random, log, presence, report, onInstance }: NodeTiesOptions) {
     const { directory, doorbell } = storage;
@@ -51,6 +52,8 @@ export class NodeTies {
       storeNow: () => storage.now(),
       isOwn: (instance) => lease.isOwn(instance),
     });
+    this.#expectOthers = () => doorbell.expectOthers?.(this.others.count > 0);
+    this.others.changes.add(this.#expectOthers);
     this.sweeper = new Election({ ...shared, name: "sweeper", candidate: () => lease.instance });
     this.disconnects = new Disconnects({
       ...shared,
@@ -65,6 +68,7 @@ export class NodeTies {
   async meet(): Promise<void> {
     this.#presence.follow(this.others);
     await this.others.load();
+    this.#expectOthers();
   }
 
   /** From now on the other nodes know this one. Throws STORAGE_UNAVAILABLE. */

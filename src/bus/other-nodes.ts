@@ -173,10 +173,14 @@ export class OtherNodes {
   }
 
   #lose(instance: string): void {
+    const { log } = this.#options;
     const { nodeId, left } = this.#known.get(instance)!.record;
     this.#known.delete(instance);
-    const text = left ? `Node ${nodeId} has left` : `Node ${nodeId} is gone: it did not renew its lease`;
-    this.#options.log[left ? "info" : "warn"]({ instance, nodeId }, text);
+    // After an outage of the storage nodes join anew: what expires then is only what they were before.
+    const goesOn = [...this.#known.values()].some(({ record }) => record.nodeId === nodeId && !record.left);
+    if (goesOn) log.debug({ instance, nodeId }, `Node ${nodeId} goes on as another instance`);
+    else if (left) log.info({ instance, nodeId }, `Node ${nodeId} has left`);
+    else log.warn({ instance, nodeId }, `Node ${nodeId} is gone: it did not renew its lease`);
     this.changes.tell({ instance, live: false });
   }
 

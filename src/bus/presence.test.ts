@@ -66,6 +66,23 @@ describe("presence", () => {
     assert.equal(clock.pending, 0);
   });
 
+  it("a stream that is being opened makes nobody present, and is ended like the others", () => {
+    const { presence, states, state, clock } = open();
+    presence.openStream("alice", noEnd, "when described").close(false);
+    clock.advance(LEASE);
+    let ended = 0;
+    const opening = presence.openStream("alice", () => ended++, "when described");
+    assert.deepEqual([states, presence.streams, clock.pending], [[], 0, 0]);
+    assert.deepEqual([presence.disconnect("alice"), ended], [1, 1]);
+    opening.describe(["science:*"]);
+    assert.equal(state("alice"), "OFFLINE", "what was ended does not count any more");
+    const other = presence.openStream("alice", noEnd, "when described");
+    other.describe(["science:*"]);
+    assert.deepEqual([state("alice"), presence.streams], ["ONLINE", 1]);
+    other.close(true);
+    assert.deepEqual([states, presence.streams], [["ONLINE", "OFFLINE"], 0]);
+  });
+
   it("an agent that reconnects within the lease never went", () => {
     const { presence, clock, states } = open();
     presence.openStream("alice", noEnd).close(false);

@@ -1,7 +1,7 @@
 import type { PresentState } from "../core/agent.ts";
 import type { Clock, Stop } from "../core/clock.ts";
 import type { Logger } from "../core/logger.ts";
-import type { AgentStream } from "./registry.ts";
+import type { AgentStream, StreamCounts } from "./registry.ts";
 import type { PresenceRecord } from "./remote-presence.ts";
 
 /** What of a stream's subscriptions is kept for people to read. */
@@ -27,10 +27,14 @@ export type Departure = "stream closed" | "lease expired" | "disconnected" | "de
 interface Stream {
   readonly end: () => void;
   subscriptions: readonly string[];
+  open: boolean;
 }
 
 interface Entry {
+  /** Also those that are still being opened: they are ended with the others. */
   readonly streams: Set<Stream>;
+  /** How many of them are open. */
+  openStreams: number;
   online: boolean;
   state: PresentState;
   statedAtMs: number;
@@ -98,23 +102,32 @@ export class Presence {
     if (entry?.online === true && statedAtMs > entry.statedAtMs) this.#say(agentId, entry, state, statedAtMs);
   }
 
-  openStream(agentId: string, end: () => void): AgentStream {
+  openStream(agentId: string, end: () => void, counts: StreamCounts = "at once"): AgentStream {
     const entry = this.#touch(agentId);
-    const stream: Stream = { end, subscriptions: [] };
+    const stream: Stream = { end, subscriptions: [], open: false };
     entry.streams.add(stream);
-    this.#streams++;
-    if (!entry.online) this.#arrive(agentId, entry, undefined, "stream opened");
+    const open = () => {
+      if (stream.open) return;
+      stream.open = true;
+      entry.openStreams++;
+      this.#streams++;
+      if (!entry.online) this.#arrive(agentId, entry, undefined, "stream opened");
+    };
+    if (counts === "at once") open();
     return {
       describe: (subscriptions) => {
+        if (!entry.streams.has(stream)) return;
         stream.subscriptions = subscriptions.slice(0, MAX_SUBSCRIPTIONS);
+        open();
         if (entry.online) this.#options.onSubscriptions(agentId);
       },
       close: (graceful) => {
-        if (!entry.streams.delete(stream)) return;
+        if (!entry.streams.delete(stream) || !stream.open) return;
+        entry.openStreams--;
         this.#streams--;
         entry.lastActivityAtMs = this.#options.clock.now();
         if (!entry.online) return;
-        if (entry.streams.size > 0) return this.#options.onSubscriptions(agentId);
+        if (entry.openStreams > 0) return this.#options.onSubscriptions(agentId);
         if (graceful) this.#leave(agentId, entry, "stream closed");
         else this.#extendLease(agentId, entry);
       },
@@ -158,6 +171,7 @@ export class Presence {
     }
     const entry: Entry = {
       streams: new Set(),
+      openStreams: 0,
       online: false,
       state: "ONLINE",
       statedAtMs: 0,
@@ -175,7 +189,8 @@ export class Presence {
     if (entry === undefined) return 0;
     const streams = [...entry.streams];
     entry.streams.clear();
-    this.#streams -= streams.length;
+    this.#streams -= entry.openStreams;
+    entry.openStreams = 0;
     this.#leave(agentId, entry, cause);
     for (const stream of streams) {
       try {
@@ -237,7 +252,7 @@ export class Presence {
       entry.stopTimer = undefined;
       const left = entry.leaseUntil - clock.monotonic();
       if (left > 0) this.#watchLease(agentId, entry, left);
-      else if (entry.streams.size === 0) this.#leave(agentId, entry, "lease expired");
+      else if (entry.openStreams === 0) this.#leave(agentId, entry, "lease expired");
     });
   }
 }

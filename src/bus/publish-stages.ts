@@ -2,10 +2,11 @@ import { BusError, isBusError } from "../core/errors.ts";
 import type { Audience, Draft, LogEntry } from "../core/message.ts";
 import type { MessageCodec } from "../core/message-codec.ts";
 import { decideAudience } from "../routing/audience.ts";
+import type { Candidates } from "../routing/routing-strategy.ts";
 import type { Turns } from "../routing/turns.ts";
 import type { AppendBatch, AppendedEntry, AppendOutcome, AppendRecord } from "../storage/message-log.ts";
 import type { Hub } from "./hub.ts";
-import type { Agents, ChannelView } from "./registry.ts";
+import type { ChannelView, PlannedChannel } from "./registry.ts";
 
 // The four stages of a message, in their order. Each is timed and counted by the publisher that runs them.
 
@@ -21,7 +22,7 @@ export function validate(messages: readonly Uint8Array[], maxMessages: number, c
 }
 
 export interface RouteContext {
-  readonly agents: Agents;
+  readonly agents: Candidates;
   readonly turns: Turns;
   readonly maxAudience: number;
 }
@@ -30,7 +31,7 @@ export interface RouteContext {
 export function route(
   drafts: readonly Draft[],
   sender: string,
-  channel: ChannelView,
+  channel: PlannedChannel,
   { agents, turns, maxAudience }: RouteContext,
 ): readonly Audience[] {
   const { name, members, strategy } = channel;

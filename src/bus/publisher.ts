@@ -12,10 +12,12 @@ import { Turns } from "../routing/turns.ts";
 import type { AppendedEntry, AppendOutcome, AppendRecord } from "../storage/message-log.ts";
 import { Hops } from "./hops.ts";
 import type { Hub } from "./hub.ts";
+import { checkPublish } from "./publish-check.ts";
+import { PublishFailures } from "./publish-failures.ts";
 import { PublishFlights } from "./publish-flights.ts";
 import { PublishMeters } from "./publish-meters.ts";
 import { append, deliver, route, validate } from "./publish-stages.ts";
-import { checkRecipients, targetOf, unheardOf } from "./publish-target.ts";
+import { targetOf, unheardOf } from "./publish-target.ts";
 import { RateLimiter } from "./rate-limiter.ts";
 import type { Agents, ChannelView, Rooms } from "./registry.ts";
 import { Retention } from "./retention.ts";
@@ -76,9 +78,6 @@ const MAX_REROUTES = 10;
 const MAX_TURNS = 10_000;
 /** When a publish that the storage did not take is worth another try, unless the storage says. */
 const RETRY_DELAY_MS = 1_000;
-/** Failures that are logged: a client that fails all the time must not fill the disk. */
-const LOGGED_PER_SECOND = 10;
-const LOGGED_AT_ONCE = 100;
 
 /**
  * The way in: validate, route, append, deliver.
@@ -90,7 +89,7 @@ export class Publisher {
   readonly #deps: PublisherDependencies;
   readonly #rates: RateLimiter;
   readonly #reactionRates: RateLimiter;
-  readonly #logged = new RateLimiter("log", LOGGED_PER_SECOND, LOGGED_AT_ONCE);
+  readonly #failures: PublishFailures;
   readonly #hops: Hops;
   readonly #retention: Retention;
   readonly #turns = new Map<string, Turns>();
@@ -104,6 +103,7 @@ export class Publisher {
     this.#deps = deps;
     this.#rates = new RateLimiter("limits.senderRate", limits.senderRate, limits.senderBurst);
     this.#reactionRates = new RateLimiter("limits.reactionRate", limits.reactionRate, limits.reactionBurst);
+    this.#failures = new PublishFailures(deps.logger);
     this.#retention = new Retention(deps.logger);
     this.#hops = new Hops(hub, rooms, codec, limits.maxHops);
     this.#meters = new PublishMeters(meters, () => this.#pending);
@@ -176,13 +176,16 @@ export class Publisher {
     counting: readonly number[] | Promise<readonly number[]>,
     startedMs: number,
   ): Promise<Prepared> {
-    const { rooms, agents, clock } = this.#deps;
+    const { rooms, agents, clock, codec, options } = this.#deps;
     this.#pending++;
     try {
       const hopCounts = await counting;
-      await Promise.all(unheardOf(drafts, agents).map((id) => agents.find(id)));
-      // Before anything is created for it: a publish that names somebody unknown leaves no trace.
-      checkRecipients(drafts, agentId, agents);
+      if (rooms.channel(target.key) === undefined || agents.get(agentId) === undefined) {
+        await Promise.all(unheardOf(drafts, agents).map((id) => agents.find(id)));
+        const maxAudience = options.limits.audience;
+        await checkPublish({ sender: agentId, target, drafts, hopCounts }, { rooms, agents, codec, maxAudience });
+      }
+      // The agent first: should the channel fail all the same, it is the agent that expires by itself.
       await agents.ensure(agentId);
       const channel = await (target.room === INBOX_ROOM
         ? rooms.ensureInbox(target.channel)
@@ -265,7 +268,7 @@ export class Publisher {
       const outcome = await appending;
       if (outcome.kind === "appended") return await this.#stored(prepared, channel, routed, outcome.entries);
       if (outcome.kind === "conflict") throw conflict(routed, outcome.index);
-      return await this.#flights.reroute(flight, () => this.#storeAgain(prepared));
+      return await this.#flights.reroute(flight, () => this.#storeAgain(prepared, outcome));
     } catch (error) {
       this.#flights.fail(flight, error);
       throw this.#failed(prepared.sender, error);
@@ -275,15 +278,17 @@ export class Publisher {
     }
   }
 
-  async #storeAgain(prepared: Prepared): Promise<PublishOutcome> {
+  async #storeAgain(prepared: Prepared, refusal?: AppendOutcome): Promise<PublishOutcome> {
     const { name } = prepared.channel;
+    let staleAt = staleVersion(refusal);
     for (let attempt = 1; attempt < MAX_REROUTES; attempt++) {
-      const channel = await this.#deps.rooms.reload(name);
+      const channel = await this.#deps.rooms.reload(name, staleAt);
       if (channel === undefined) throw new BusError("CHANNEL_DELETED", `${name.key} was deleted meanwhile`);
       const routed = this.#route(channel, prepared, this.#deps.clock.monotonic());
       const outcome = await append(channel, routed.records);
       if (outcome.kind === "appended") return await this.#stored(prepared, channel, routed, outcome.entries);
       if (outcome.kind === "conflict") throw conflict(routed, outcome.index);
+      staleAt = staleVersion(outcome);
     }
     throw new BusError("CONCURRENT_UPDATE", `${name.key} is being changed all the time; try again`);
   }
@@ -335,6 +340,7 @@ export class Publisher {
       }
     }
     agents.touch(sender);
+    this.#failures.stored(storedMs);
     const doneMs = clock.monotonic();
     this.#meters.stages.deliver.observe((doneMs - storedMs) / 1_000);
     this.#meters.duration.observe((doneMs - startedMs) / 1_000);
@@ -377,14 +383,15 @@ export class Publisher {
     const failure = isBusError(error)
       ? withRetryDelay(error)
       : new BusError("INTERNAL", "internal error", { cause: error });
-    const { logger } = this.#deps;
     this.#meters.failed(failure.reason);
-    if (this.#logged.allows("", 1, this.#deps.clock.monotonic())) {
-      const fields = { agent: agentId, reason: failure.reason, error: failure.details.cause };
-      logger.error(fields, `Failed to send message: ${failure.message}`);
-    }
+    this.#failures.failed(agentId, failure, this.#deps.clock.monotonic());
     return failure;
   }
+}
+
+/** What the log asks for; 0: it said nothing of versions. */
+function staleVersion(outcome: AppendOutcome | undefined): number {
+  return outcome?.kind === "stale" ? outcome.version : 0;
 }
 
 function conflict({ records }: Routed, index: number): BusError {

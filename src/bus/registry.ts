@@ -30,6 +30,9 @@ export interface ChannelView {
   readonly log: MessageLog;
 }
 
+/** What routing needs of a channel, which may not be there yet. */
+export type PlannedChannel = Pick<ChannelView, "name" | "config" | "strategy" | "members">;
+
 export interface RoomView {
   readonly record: RoomRecord;
   readonly version: number;
@@ -68,10 +71,22 @@ export interface Rooms {
   channel(key: string): ChannelView | undefined;
   /** What is there, or is created because `auto_create` allows it. Throws ROOM_NOT_FOUND, CHANNEL_NOT_FOUND, TOO_MANY. */
   ensureChannel(name: ChannelName): ChannelView | Promise<ChannelView>;
+  /**
+   * The channel as `ensureChannel` would answer it, without creating anything; an inbox also of an agent that is yet to
+   * come. Its strategy is a new one, so that routing by it takes nobody's turn. Throws what `ensureChannel` would, limits
+   * as far as this node knows.
+   */
+  plan(name: ChannelName): PlannedChannel | Promise<PlannedChannel>;
+  /** Throws what `ensureChannel` would for one of them, limits as far as this node knows. Creates nothing. */
+  checkEnsurable(names: readonly ChannelName[]): Promise<void>;
   /** The inbox of an agent that exists, made when it is not there yet. */
   ensureInbox(agentId: string): ChannelView | Promise<ChannelView>;
-  /** Asks the directory again: an append said that our view is old. Undefined: it is gone. */
-  reload(name: ChannelName): Promise<ChannelView | undefined>;
+  /**
+   * Asks the directory again: an append said that our view is old. Undefined: it is gone.
+   *
+   * @param staleAt the version that the log asks for; default: any will do.
+   */
+  reload(name: ChannelName, staleAt?: number): Promise<ChannelView | undefined>;
   /** Sees to it that a channel has its log. Answers the channel as it is then; undefined: it is gone. */
   ensureLog(view: ChannelView): Promise<ChannelView | undefined>;
   /** Channels that fit a pattern, inboxes never. */
@@ -100,6 +115,8 @@ export interface Rooms {
   channelRecord(key: string): { record: ChannelRecord; version: number } | undefined;
   listChannels(request: { room: string; pattern: string; after: string; limit: number }): readonly ChannelView[];
   deleteChannel(name: ChannelName): Promise<void>;
+  /** Throws what `join` would, limits as far as this node knows. Creates nothing. */
+  checkJoin(agentId: string, name: ChannelName): Promise<void>;
   join(agentId: string, name: ChannelName): Promise<{ channel: ChannelView; joined: boolean }>;
   leave(agentId: string, name: ChannelName): Promise<boolean>;
   listMembers(name: ChannelName, after: string, limit: number): Promise<readonly MemberRecord[]>;
@@ -171,9 +188,10 @@ export interface Agents extends Candidates {
   heartbeat(agentId: string, state: AgentState | undefined): AgentState;
   /**
    * A stream of the agent is open: it is present until the returned stream is closed and then for one lease, or not at
-   * all longer when it closed gracefully and was the last. `end` is called when the agent is disconnected or deleted.
+   * all longer when it closed gracefully and was the last. `end` is called when the agent is disconnected or deleted,
+   * also while the stream does not count yet. `counts`: default "at once".
    */
-  openStream(agentId: string, end: () => void): AgentStream;
+  openStream(agentId: string, end: () => void, counts?: StreamCounts): AgentStream;
   /**
    * Ends all its streams, here at once, on other nodes when they hear of it; it is OFFLINE. Answers how many, without
    * those of a node that did not answer within 3 s: that one ends them when it hears, or is dead within a lease. Throws
@@ -197,8 +215,11 @@ export interface Nodes {
   announce(): void;
 }
 
+/** From when on a stream makes its agent present. */
+export type StreamCounts = "at once" | "when described";
+
 export interface AgentStream {
-  /** What it reads now, for Agent.subscriptions. */
+  /** It is open; this is what it reads now, for Agent.subscriptions. */
   describe(subscriptions: readonly string[]): void;
   /** Graceful: the client finished it. Abrupt: it was cut, so the lease runs. */
   close(graceful: boolean): void;

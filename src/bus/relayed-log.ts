@@ -31,7 +31,7 @@ export function relayedLog(inner: MessageLog, ears: LogEars): MessageLog {
     state: (name) => inner.state(name),
     ends: (names) => inner.ends(names),
     read: (request) => inner.read(request),
-    findId: (name, id) => inner.findId(name, id),
+    findId: (name, id, after) => inner.findId(name, id, after),
     findTime: (name, timeMs) => inner.findTime(name, timeMs),
     fence: (name, incarnation, version) => inner.fence(name, incarnation, version),
     renewEpoch: (name) => inner.renewEpoch(name),

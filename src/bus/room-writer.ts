@@ -12,6 +12,7 @@ import type { ChannelViews } from "./channel-views.ts";
 import type { DirectoryReplica } from "./directory-replica.ts";
 import { checkDurability, type Logs, logFor } from "./durability.ts";
 import { laterIncarnation } from "./incarnation.ts";
+import type { Inheritance } from "./inheritance.ts";
 import { Lanes } from "./lanes.ts";
 import { channelKey, memberKey, roomKey } from "./record-keys.ts";
 import type { ChannelPatch, ChannelView, NewChannel, NewRoom, RoomPatch, RoomView } from "./registry.ts";
@@ -24,6 +25,7 @@ export interface RoomWriterOptions {
   readonly replica: DirectoryReplica;
   readonly views: ChannelViews;
   readonly channelLogs: ChannelLogs;
+  readonly inheritance: Inheritance;
   readonly logs: Logs;
   readonly routing: RoutingRegistry;
   readonly clock: Clock;
@@ -77,12 +79,20 @@ export class RoomWriter {
         if (current === undefined) throw roomNotFound(name);
         return changed(current.value, patchRoom(current.value as RoomRecord, patch));
       });
+      if (patch.defaults !== undefined) await this.#passOn(name);
       // Also those whose routing was the same before: asked again after a failure, the answer is still whole.
       const affected = this.#deps.views
         .channelsOf(name)
         .filter(({ name: { key } }) => patch.defaults?.routing !== undefined && !this.#hasOwnRouting(key));
       return { room: this.#requireRoom(name), effective: await mapBounded(affected, (view) => this.#fence(view)) };
     });
+  }
+
+  /** Also to channels that this node has not heard of. */
+  async #passOn(room: string): Promise<void> {
+    const { replica, views, inheritance, shared } = this.#deps;
+    if (shared) await replica.sync("channel", room);
+    await mapBounded(views.channelsOf(room), (view) => inheritance.pass(view.name));
   }
 
   async deleteRoom(name: string, force: boolean): Promise<void> {
@@ -164,15 +174,44 @@ export class RoomWriter {
   async createOnDemand(name: ChannelName): Promise<ChannelView> {
     checkName("room", name.room);
     checkName("channel", name.channel);
-    const { options, views } = this.#deps;
     return await this.#lanes.run(name.room, async () => {
       const known = await this.findChannel(name);
       if (known !== undefined) return known;
-      const room = views.room(name.room) ?? (await this.#findRoom(name.room, !options.autoCreateRooms));
-      if (!(room?.record.autoCreateChannels ?? options.autoCreateChannels)) throw channelNotFound(name);
+      const room = await this.#findCreatable(name);
       if (room === undefined) await this.#putRoom(emptyRoom(name.room));
       return (await this.#putChannel(emptyChannel(name))).channel;
     });
+  }
+
+  /** Throws what `createOnDemand` would for one of them, limits as far as this node knows. Creates nothing. */
+  async checkOnDemand(names: readonly ChannelName[]): Promise<void> {
+    const { options, views, logs } = this.#deps;
+    const newRooms = new Set<string>();
+    const newChannels = new Set<string>();
+    for (const name of names) {
+      checkName("room", name.room);
+      checkName("channel", name.channel);
+      if ((await this.findChannel(name)) !== undefined) continue;
+      if ((await this.#findCreatable(name)) === undefined) newRooms.add(name.room);
+      newChannels.add(name.key);
+      checkDurability(views.defaultsOf(name.room).durability, logs);
+    }
+    const { rooms } = options.limits;
+    if (newRooms.size > 0 && views.roomCount + newRooms.size > rooms) throw tooMany("rooms", rooms);
+    if (newChannels.size > 0) this.#checkLimit(newChannels.size);
+  }
+
+  /** The room that lets the channel be created on demand; undefined: the room itself may be, too. */
+  async #findCreatable(name: ChannelName): Promise<RoomView | undefined> {
+    const { options } = this.#deps;
+    const room = await this.#findRoom(name.room, !options.autoCreateRooms);
+    if (!(room?.record.autoCreateChannels ?? options.autoCreateChannels)) throw channelNotFound(name);
+    return room;
+  }
+
+  #checkLimit(newChannels: number): void {
+    const { channels } = this.#deps.options.limits;
+    if (this.#deps.views.channelCount + this.#places.size + newChannels > channels) throw tooMany("channels", channels);
   }
 
   /** Like any channel, but in no room and outside of every limit but that of agents. */
@@ -225,12 +264,9 @@ export class RoomWriter {
 
   async #putChannel(wanted: NewChannel): Promise<{ channel: ChannelView; created: boolean }> {
     const { name } = wanted;
-    const { views, options } = this.#deps;
     const counted = !isInbox(name);
-    if (counted && views.channel(name.key) === undefined) {
-      if (views.channelCount + this.#places.size >= options.limits.channels) {
-        throw tooMany("channels", options.limits.channels);
-      }
+    if (counted && this.#deps.views.channel(name.key) === undefined) {
+      this.#checkLimit(1);
       this.#places.add(name.key);
     }
     try {
@@ -241,19 +277,21 @@ export class RoomWriter {
   }
 
   async #putChannelRecord(wanted: NewChannel, counted: boolean): Promise<{ channel: ChannelView; created: boolean }> {
-    const { replica, views, logs, clock, random, options, channelLogs } = this.#deps;
+    const { replica, views, logs, clock, random, options, channelLogs, inheritance } = this.#deps;
     const { name } = wanted;
     if (views.channel(name.key) === undefined) await this.#removeMembers(name.key); // left behind by a crash
     const durability = wanted.config.durability ?? views.defaultsOf(name.room).durability;
     checkDurability(durability, logs);
     // A log is replaced by one of a later incarnation only, and another node's clock may have made the last one.
     const left = await logFor(durability, logs).state(name);
+    const inherited = inheritance.of(name);
     const record: ChannelRecord = {
       room: name.room,
       channel: name.channel,
       description: wanted.description,
       metadata: wanted.metadata,
       config: wanted.config,
+      ...(inherited !== undefined && { inherited }),
       durability,
       incarnation: laterIncarnation(left?.incarnation, random, clock.now()),
       createdAtMs: clock.now(),
@@ -265,19 +303,23 @@ export class RoomWriter {
     const channel = views.channel(name.key);
     if (channel === undefined) throw channelNotFound(name); // deleted by another node at the same moment
     if (outcome.kind === "stored") {
-      await this.#checkRoom(channel);
+      await this.#checkRoom(channel, inherited?.version);
       await channelLogs.create(channel);
     } else if (!channelLogs.isReady(channel)) await channelLogs.ensure(channel);
     return { channel, created: outcome.kind === "stored" };
   }
 
   /**
-   * Another node may have deleted the room while the channel came to be in it. It removes the room first and looks for its
-   * channels then, so one of the two sees the other.
+   * Another node may have deleted or changed the room while the channel came to be in it. It writes the room first and
+   * looks for its channels then, so one of the two sees the other.
    */
-  async #checkRoom({ name, incarnation }: ChannelView): Promise<void> {
+  async #checkRoom({ name, incarnation }: ChannelView, inherits: number | undefined): Promise<void> {
     if (!this.#deps.shared || isInbox(name)) return;
-    if ((await this.#deps.replica.refresh(roomKey(name.room))) !== undefined) return;
+    const room = await this.#deps.replica.refresh(roomKey(name.room));
+    if (room !== undefined) {
+      if (room.version !== inherits) await this.#deps.inheritance.pass(name);
+      return;
+    }
     const record = await this.#deps.replica.refresh(channelKey(name));
     if ((record?.value as ChannelRecord | undefined)?.incarnation === incarnation) {
       await this.#deps.replica.remove(channelKey(name), record!.version);

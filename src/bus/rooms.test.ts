@@ -349,7 +349,7 @@ describe("deleting", () => {
     ]);
     assert.deepEqual(
       events,
-      ["created", "updated", "updated", "deleted"].map((kind) => `${kind} ${explore.key}`),
+      ["created", "updated", "deleted"].map((kind) => `${kind} ${explore.key}`),
     );
   });
 });

@@ -5,6 +5,7 @@ import type { ChannelRecord, LogPlace, MemberRecord } from "../core/room.ts";
 import { ChannelLogs } from "./channel-logs.ts";
 import { ChannelViews, type ChannelViewsOptions, type ViewChange } from "./channel-views.ts";
 import type { RecordChange } from "./directory-replica.ts";
+import { Inheritance } from "./inheritance.ts";
 import { Listeners } from "./listeners.ts";
 import { Members } from "./members.ts";
 import { Memberships } from "./memberships.ts";
@@ -37,7 +38,7 @@ export class RoomState {
 
   #applyRoom(change: RecordChange): void {
     const room = change.key.id;
-    for (const view of this.views.applyRoom(change)) this.#tellView(view);
+    this.views.applyRoom(change);
     if (change.before === undefined) return;
     this.changes.tell({ kind: change.after ? "ROOM_UPDATED" : "ROOM_DELETED", room, channel: "", agentId: "" });
   }
@@ -97,7 +98,7 @@ export class RoomState {
   }
 }
 
-export interface RoomsOptions extends Omit<RoomWriterOptions, "views" | "channelLogs"> {
+export interface RoomsOptions extends Omit<RoomWriterOptions, "views" | "channelLogs" | "inheritance"> {
   readonly state: RoomState;
   readonly agentExists: (agentId: string) => boolean;
 }
@@ -112,7 +113,8 @@ export async function createRooms(options: RoomsOptions): Promise<OpenRooms> {
   const { state, replica, directory, clock, logs } = options;
   const { views, memberships } = state;
   const channelLogs = new ChannelLogs(replica, logs);
-  const writer = new RoomWriter({ ...options, views, channelLogs });
+  const inheritance = new Inheritance(replica, views);
+  const writer = new RoomWriter({ ...options, views, channelLogs, inheritance });
   const members = new Members({ directory, replica, views, memberships, clock });
   const creating = new Map<string, Promise<ChannelView>>();
 
@@ -165,11 +167,18 @@ export async function createRooms(options: RoomsOptions): Promise<OpenRooms> {
   return {
     channel: (key) => views.channel(key),
     ensureChannel,
+    plan(name) {
+      if (isInbox(name) || views.channel(name.key) !== undefined) return views.planned(name);
+      return writer.checkOnDemand([name]).then(() => views.planned(name));
+    },
+    checkEnsurable: (names) => writer.checkOnDemand(names.filter((name) => !isInbox(name))),
     ensureInbox,
-    async reload(name) {
+    async reload(name, staleAt = 0) {
       await replica.refresh(roomKey(name.room));
       await replica.refresh(channelKey(name));
-      const view = views.channel(name.key);
+      const known = views.channel(name.key);
+      const isSetBack = known !== undefined && known.version < staleAt;
+      const view = isSetBack ? await inheritance.raise(known, staleAt) : known;
       if (view === undefined || (await channelLogs.ensure(view))) return view;
       return views.channel(name.key);
     },
@@ -199,9 +208,14 @@ export async function createRooms(options: RoomsOptions): Promise<OpenRooms> {
     },
     listChannels: ({ room, pattern, after, limit }) => views.channels(room, pattern, after, limit),
     deleteChannel: (name) => writer.deleteChannel(name),
+    async checkJoin(agentId, name) {
+      checkJoinable(name);
+      await writer.checkOnDemand([name]);
+      const channel = views.channel(name.key);
+      if (channel !== undefined) members.checkRoomFor(agentId, channel);
+    },
     async join(agentId, name) {
-      if (isInbox(name))
-        throw new BusError("RESERVED_NAME", `${quote(name.key)}: an inbox is read by its agent, nobody joins it`);
+      checkJoinable(name);
       const channel = await ensureChannel(name);
       return { joined: await members.join(agentId, channel), channel };
     },
@@ -220,6 +234,11 @@ export async function createRooms(options: RoomsOptions): Promise<OpenRooms> {
       await writer.deleteInbox(agentId);
     },
   };
+}
+
+function checkJoinable(name: ChannelName): void {
+  if (!isInbox(name)) return;
+  throw new BusError("RESERVED_NAME", `${quote(name.key)}: an inbox is read by its agent, nobody joins it`);
 }
 
 function listeners<E>(log: Logger): Listeners<E> {

@@ -8,7 +8,7 @@ import type { OtherNodes } from "./other-nodes.ts";
 import { type Departure, MAX_SUBSCRIPTIONS, Presence } from "./presence.ts";
 import { PresenceWriter } from "./presence-writer.ts";
 import { presenceKey } from "./record-keys.ts";
-import type { AgentStream } from "./registry.ts";
+import type { AgentStream, StreamCounts } from "./registry.ts";
 import { type PresenceRecord, RemotePresence } from "./remote-presence.ts";
 
 /**
@@ -132,8 +132,8 @@ export class SharedPresence {
     return this.state(agentId);
   }
 
-  openStream(agentId: string, end: () => void): AgentStream {
-    return this.#local.openStream(agentId, end);
+  openStream(agentId: string, end: () => void, counts?: StreamCounts): AgentStream {
+    return this.#local.openStream(agentId, end, counts);
   }
 
   touch(agentId: string): void {

@@ -49,6 +49,21 @@ describe("a storage that goes away", () => {
     assert.equal(b.subscriptions.count, 0, "what could not be opened is not kept");
   });
 
+  it("nobody comes and goes by a stream that could not be opened, and is tried again", async () => {
+    const { backend, a } = await openUsed();
+    const told = () => a.lines.filter(({ text }) => /bob (dis)?connected/.test(text)).map(({ text }) => text);
+    backend.away = true;
+    for (let attempt = 0; attempt < 3; attempt++) {
+      await assert.rejects(a.read({ agentId: "bob", channels: [EXPLORE] }), isAway);
+    }
+    assert.deepEqual(told(), []);
+    backend.away = false;
+    const { subscription } = await a.read({ agentId: "bob", channels: [EXPLORE] });
+    assert.equal(a.agents.state("bob"), "ONLINE");
+    subscription.close(true);
+    assert.deepEqual(told(), ["Agent bob connected", "Agent bob disconnected"]);
+  });
+
   it("keeps its readers, who go on when it is back", async () => {
     const { backend, a, b, pass } = await openUsed();
     const reader = await b.read({ agentId: "bob", channels: [EXPLORE] });

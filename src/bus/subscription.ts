@@ -1,23 +1,20 @@
 import type { Clock } from "../core/clock.ts";
 import { epochAt, type LogExtent } from "../core/epoch-chain.ts";
 import { BusError, isBusError } from "../core/errors.ts";
-import type { EntryTest } from "../core/filter.ts";
-import { type Facets, type LogEntry, maySee } from "../core/message.ts";
+import type { LogEntry } from "../core/message.ts";
 import type { ChannelGap, Delivery, EndReason, MessageCodec } from "../core/message-codec.ts";
 import type { Counter } from "../core/meters.ts";
 import { formatPosition } from "../core/position.ts";
 import type { LogPlace } from "../core/room.ts";
 import type { ChannelTail, TailListener } from "./channel-tail.ts";
+import { DeliveryRule, type DeliveryRuleSettings } from "./delivery-rule.ts";
 import { gapError } from "./gap-error.ts";
 import type { Hub, TailRead } from "./hub.ts";
 import type { ChannelView } from "./registry.ts";
 import { pageBehind } from "./store-page.ts";
 import { voidRange } from "./void-range.ts";
 
-export interface SubscriptionSettings {
-  readonly agentId: string;
-  readonly test: EntryTest | undefined;
-  readonly echo: boolean;
+export interface SubscriptionSettings extends DeliveryRuleSettings {
   readonly failOnGap: boolean;
   /** 0: as many as fit. */
   readonly maxMessages: number;
@@ -62,6 +59,7 @@ const MAX_RETRY_MS = 2_000;
  */
 export class Subscription {
   readonly settings: SubscriptionSettings;
+  readonly rule: DeliveryRule;
   /** Set by the transport. Called when `next` may have something, also while the transport is not ready for it. */
   onReady: () => void = () => {};
   /** Once set and `next` answered undefined, the stream is finished: with this error, or without one on purpose. */
@@ -85,6 +83,7 @@ export class Subscription {
 
   constructor(settings: SubscriptionSettings, deps: SubscriptionDependencies, onClose: (graceful: boolean) => void) {
     this.settings = settings;
+    this.rule = new DeliveryRule(settings, deps.codec);
     this.#deps = deps;
     this.#onClose = onClose;
     this.#quietSinceMs = deps.clock.monotonic();
@@ -307,23 +306,9 @@ export class Subscription {
       const entry = tail.entry(cursor.after + 1)!;
       cursor.after = entry.sequence;
       cursor.epoch = entry.epoch;
-      if (this.delivers(entry, nowMs)) sealed.push(tail.sealed(entry.sequence));
+      if (this.rule.delivers(entry, nowMs)) sealed.push(tail.sealed(entry.sequence));
     }
     return sealed.length === 0 ? undefined : this.#frame(cursor, sealed);
-  }
-
-  /** Whether this reader gets the entry: it may see it, wants it, and it is not too late. */
-  delivers(entry: LogEntry, nowMs: number): boolean {
-    const { agentId, test, echo } = this.settings;
-    if (!maySee(entry, agentId)) return false;
-    if (!echo && entry.sender === agentId) return false;
-    if (entry.expiresAtMs !== 0 && entry.expiresAtMs <= nowMs) return false;
-    if (test === undefined) return true;
-    let facets: Facets | undefined;
-    return test(entry, () => {
-      facets ??= this.#deps.codec.facets(entry.body);
-      return facets;
-    });
   }
 
   #frame(cursor: Cursor, sealed: readonly Uint8Array[]): Uint8Array {
@@ -395,7 +380,7 @@ export class Subscription {
       if ("sequence" in item) {
         cursor.after = item.sequence;
         cursor.epoch = item.epoch;
-        if (this.delivers(item, nowMs)) sealing.push(item);
+        if (this.rule.delivers(item, nowMs)) sealing.push(item);
         continue;
       }
       flush();

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
 import { EndReason } from "../../gen/agentbus/v1/bus_service_pb.ts";
-import { openBus, overLog, type TestBus } from "../../test/support/bus-fixture.ts";
+import { openBus, overLog, subscribeInput, type TestBus } from "../../test/support/bus-fixture.ts";
 import { isBusError, type Reason } from "../core/errors.ts";
 import { channelName } from "../core/names.ts";
+import type { Subscription } from "./subscription.ts";
 
 const EXPLORE = "science:explore";
 const explore = channelName("science", "explore");
@@ -31,6 +32,41 @@ describe("the end of a subscription", () => {
     assert.equal(newer.last?.end?.reason, EndReason.TAKEN_OVER, "the place was the newer one's");
     await bus.say("alice", EXPLORE, "still");
     assert.deepEqual(await newest.take(), ["still"]);
+  });
+
+  it.each([
+    ["its caller has left", "CANCELLED", (opening: Subscription) => opening.close(false)],
+    ["it has ended", "opened", (opening: Subscription) => opening.end("AGENT_GONE", "the agent was disconnected")],
+  ] as const)("exclusive: a stream that opens when %s takes the name from nobody", async (_, outcome, finish) => {
+    let hold: Promise<unknown> | undefined;
+    const bus = await openBus({
+      wrapLog: (log) =>
+        overLog(log, {
+          async state(name) {
+            await hold;
+            return await log.state(name);
+          },
+        }),
+    });
+    const live = await bus.read({ channels: [EXPLORE], exclusive: "main" });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    hold = promise;
+    let made: Subscription | undefined;
+    const opening = bus.subscriptions.open(
+      subscribeInput({ channels: [EXPLORE], exclusive: "main" }),
+      (subscription) => {
+        made = subscription;
+      },
+    );
+    const opened = opening.then(
+      () => "opened",
+      (error: unknown) => (isBusError(error) ? error.reason : ""),
+    );
+    await bus.settle();
+    finish(made!);
+    resolve();
+    assert.equal(await opened, outcome);
+    assert.equal(live.subscription.finished, undefined);
   });
 
   it("another agent's exclusive stream of the same name is left alone", async () => {

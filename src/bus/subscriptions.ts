@@ -111,14 +111,19 @@ export class Subscriptions {
     return this.#deps.hub.readersOf(key);
   }
 
-  /** Throws BAD_NAME, INBOX_PRIVATE, CHANNEL_NOT_FOUND, BAD_POSITION, TOO_MANY, GAP, STORAGE_UNAVAILABLE, ... */
-  async open(input: SubscribeInput): Promise<Subscription> {
+  /**
+   * `onMade` is handed the subscription before anything is looked up for it: to close it then, because its caller has left,
+   * gives the opening up (CANCELLED). Throws BAD_NAME, INBOX_PRIVATE, CHANNEL_NOT_FOUND, BAD_POSITION, TOO_MANY, GAP,
+   * STORAGE_UNAVAILABLE, ...
+   */
+  async open(input: SubscribeInput, onMade: (subscription: Subscription) => void = () => {}): Promise<Subscription> {
     if (this.#draining !== undefined) throw this.#draining;
     const { options, agents } = this.#deps;
     const names = input.channels.map(parseChannelName);
     for (const name of names) this.#checkReadable(name, input.agentId);
     const patterns = input.patterns.map(compileChannelPattern);
     const resume = input.start.kind === "resume" ? byChannel(input.start.positions) : undefined;
+    await this.#checkBeforeCreating(input, names);
     await agents.ensure(input.agentId);
     if (this.#draining !== undefined) throw this.#draining;
     this.#checkLimits(input.agentId);
@@ -140,13 +145,17 @@ export class Subscriptions {
       ofAgent,
       stream: input.observe
         ? undefined
-        : agents.openStream(input.agentId, () =>
-            subscription.end("AGENT_GONE", "the agent was disconnected or deleted"),
+        : // An agent whose streams cannot be opened, and who tries again and again, does not come and go for the others.
+          agents.openStream(
+            input.agentId,
+            () => subscription.end("AGENT_GONE", "the agent was disconnected or deleted"),
+            "when described",
           ),
     };
     // Known from here on, so that no channel that comes now is missed.
     this.#register(open);
     try {
+      onMade(subscription);
       const views = await this.#channelsOf(input, names, ofAgent);
       if (views.length > options.limits.channelsPerSubscription) throw tooManyChannels(options);
       const gaps: ChannelGap[] = [];
@@ -154,9 +163,13 @@ export class Subscriptions {
         if (placed !== undefined) gaps.push(placed);
       }
       if (input.failOnGap && gaps.length > 0) throw gapError(gaps[0]!);
-      open.stream?.describe([...input.channels, ...input.patterns].slice(0, 100));
+      if (!this.#open.has(subscription)) throw new BusError("CANCELLED", "the caller left while its stream was opened");
+      if (subscription.finished === undefined)
+        open.stream?.describe([...input.channels, ...input.patterns].slice(0, 100));
       // Only a stream that opened well takes the place of another; of two that open at the same time the later one stays.
-      if (input.exclusive !== "") this.#deps.exclusiveNames.claim(input.agentId, input.exclusive, open);
+      if (input.exclusive !== "" && subscription.finished === undefined) {
+        this.#deps.exclusiveNames.claim(input.agentId, input.exclusive, open);
+      }
       subscription.open(options.nodeId, gaps);
       return subscription;
     } catch (error) {
@@ -233,6 +246,17 @@ export class Subscriptions {
     } else if (name.room.startsWith("_") || name.channel.startsWith("_")) {
       throw new BusError("RESERVED_NAME", `${name.key}: a leading _ is reserved`);
     }
+  }
+
+  /** A subscription that is refused registers no agent and creates no channel. */
+  async #checkBeforeCreating({ agentId }: SubscribeInput, names: readonly ChannelName[]): Promise<void> {
+    const { rooms, options } = this.#deps;
+    this.#checkLimits(agentId);
+    const unknown = names.filter(({ key }) => rooms.channel(key) === undefined);
+    if (new Set(names.map(({ key }) => key)).size > options.limits.channelsPerSubscription) {
+      throw tooManyChannels(options);
+    }
+    if (unknown.length > 0) await rooms.checkEnsurable(unknown);
   }
 
   #checkLimits(agentId: string): void {
@@ -314,7 +338,7 @@ export class Subscriptions {
         state = await hub.look(tail, view);
       }
       if (state?.incarnation !== view.incarnation) return undefined;
-      const found = await this.#starts.find(view, tail, state, start, resume, subscription);
+      const found = await this.#starts.find(view, tail, state, start, resume, subscription.rule);
       // A log that lost its end meanwhile has no such place any more, and nobody took this reader back.
       if (tail.rewinds === rewinds) return { ...found, head: state.head };
     }

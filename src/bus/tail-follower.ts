@@ -52,6 +52,8 @@ export class TailFollower {
   #head = 0;
   #catchingUp = false;
   #catchUpAgain = false;
+  /** The highest head that rang while the log was being read; what is read may have it already. */
+  #rungHead = 0;
   #checking: Promise<void> | undefined;
   /** On the monotonic clock: a log that loses its end, or seems to, is not asked about that all the time. */
   #checkAfterMs = 0;
@@ -99,7 +101,9 @@ export class TailFollower {
       tail.startAt(head);
       this.#deps.changed(tail, 0);
     } else if (epoch === this.#epoch) {
-      if (head > tail.head) void this.catchUp();
+      if (head <= tail.head) return;
+      if (this.#catchingUp) this.#rungHead = Math.max(this.#rungHead, head);
+      else void this.catchUp();
     } else if (!this.#links.some((link) => link.epoch === epoch)) this.#startCheck();
   }
 
@@ -144,8 +148,9 @@ export class TailFollower {
     try {
       do {
         this.#catchUpAgain = false;
+        this.#rungHead = 0;
         while (!this.released && (await this.#readOn()));
-      } while (this.#catchUpAgain && !this.released);
+      } while ((this.#catchUpAgain || this.#rungHead > this.tail.head) && !this.released);
     } catch (error) {
       this.#retryLater(error, () => void this.catchUp());
     } finally {

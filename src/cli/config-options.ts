@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { type Config, loadConfig } from "../config/load-config.ts";
+import type { Config } from "../config/load-config.ts";
 import { repeated } from "./option-values.ts";
 
 export interface ConfigFlags {
@@ -29,8 +29,10 @@ export function addConfigOptions(command: Command): Command {
     .addOption(repeated("--set <key=value>", "any setting, for example limits.maxHops=8"));
 }
 
-/** File < environment < flags. Throws ConfigError with all faults at once. */
-export function configOf(flags: ConfigFlags): Config {
+/** File < environment < flags. Rejects with ConfigError, with all faults at once. */
+export async function configOf(flags: ConfigFlags): Promise<Config> {
+  // Loaded here, so that the other commands start without the schema.
+  const { loadConfig } = await import("../config/load-config.ts");
   const { config: file, host, port, storage, nodeId, unsafePublic, set = [], json } = flags;
   const shorthands = [
     ["server.host", host],

@@ -6,6 +6,9 @@ import { createLogger, type ProcessLogger } from "../observability/logger.ts";
 import { bannerText } from "../server/banner.ts";
 import { consoleToLogger } from "./console-to-logger.ts";
 
+/** A node without streams has left by then. */
+const HURRY_AFTER_MS = 500;
+
 /** Runs a node until it is told to leave. Rejects, with something a person can act on, when it does not start. */
 export async function serve(config: Config): Promise<void> {
   const logger = createLogger({ ...config.log, fields: { node: config.node.id } });
@@ -25,6 +28,7 @@ export async function serve(config: Config): Promise<void> {
     if (++asked > 1) process.exit(1);
     waiting.abort();
     void node?.drain();
+    sayHowToHurry(config);
   };
   // Before the start: whoever reads "listening" may tell it to leave in the same moment.
   process.on("SIGTERM", leave);
@@ -32,12 +36,23 @@ export async function serve(config: Config): Promise<void> {
   try {
     node = await start(config, logger, waiting.signal);
   } catch (error) {
-    if (waiting.signal.aborted && error === waiting.signal.reason) return;
+    // A storage that is silent would hold the process for the time of one attempt.
+    if (waiting.signal.aborted && error === waiting.signal.reason) process.exit(0);
     throw error;
   }
   if (asked > 0) void node.drain();
   writeBanner(config, node);
   await node.left;
+  // What still waits for a storage that does not answer must not keep the process.
+  process.exit(0);
+}
+
+/** For a person who waits for streams to end; a supervisor's log needs no advice. */
+function sayHowToHurry({ server: { drainMs } }: Config): void {
+  const { stderr } = process;
+  if (stderr.isTTY !== true) return;
+  const text = `Waiting up to ${Math.ceil(drainMs / 1_000)} s for calls to end. Ctrl-C again ends them at once.\n`;
+  setTimeout(() => stderr.write(text), HURRY_AFTER_MS).unref();
 }
 
 async function start(config: Config, logger: ProcessLogger, signal: AbortSignal): Promise<BusNode> {

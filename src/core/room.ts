@@ -65,11 +65,24 @@ export interface ChannelRecord {
   readonly description: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly config: ChannelConfigPatch;
+  /**
+   * The room's defaults that hold for the channel. They are written here with each change of the room, so that one record
+   * says how the channel is routed, and its version in which order that changed. Unset, as in an inbox: none.
+   */
+  readonly inherited?: InheritedDefaults;
+  /** Added to the record's version: a storage that was set back gives old numbers again. Unset: 0. */
+  readonly versionOffset?: number;
   /** Fixed at creation, from the defaults of that moment. */
   readonly durability: Durability;
   /** Names this creation of the channel: deleted and created again it is another one. */
   readonly incarnation: string;
   readonly createdAtMs: number;
+}
+
+export interface InheritedDefaults {
+  /** Of the room's record. */
+  readonly version: number;
+  readonly config: ChannelConfigPatch;
 }
 
 export interface MemberRecord {

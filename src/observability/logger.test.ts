@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
+import { BusError } from "../core/errors.ts";
 import { createLogger, type LoggerOptions } from "./logger.ts";
 
 function logTo(options: LoggerOptions & { isTTY?: boolean } = {}) {
@@ -42,6 +43,28 @@ describe("logger", () => {
     const { error } = JSON.parse(lines[0] as string) as { error: { message: string; stack: string } };
     assert.equal(error.message, "broken");
     assert.match(error.stack, /logger\.test\.ts/);
+  });
+
+  it("writes what operation brings in words, without a stack, unless a bug is its cause", () => {
+    const { log, lines } = logTo({ format: "pretty" });
+    const refused = Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:1"), { syscall: "connect" });
+    log.warn({ err: refused }, "away");
+    log.warn({ err: new BusError("STORAGE_UNAVAILABLE", `Redis: ${refused.message}`, { cause: refused }) }, "away");
+    log.warn({ err: new BusError("STORAGE_UNAVAILABLE", "Redis", { cause: new Error("LOADING") }) }, "away");
+    log.warn({ err: new BusError("STORAGE_UNAVAILABLE", "Redis", { cause: new TypeError("x is null") }) }, "away");
+    const [system, wrapped, caused, bug] = lines.map((line) => line.slice(line.indexOf("err")));
+    assert.equal(system, 'err="connect ECONNREFUSED 127.0.0.1:1"\n');
+    assert.equal(wrapped, 'err="Redis: connect ECONNREFUSED 127.0.0.1:1"\n');
+    assert.equal(caused, 'err="Redis: LOADING"\n');
+    assert.match(bug ?? "", /TypeError: x is null\n +at /);
+  });
+
+  it("writes errors whose causes form a ring", () => {
+    const { log, lines } = logTo();
+    const error = new BusError("STORAGE_UNAVAILABLE", "one");
+    error.cause = new Error("two", { cause: error });
+    log.warn({ err: error }, "away");
+    assert.match(lines[0] ?? "", /"message":"one: two"/);
   });
 
   it("writes lines for people on a terminal, in colours only there", () => {

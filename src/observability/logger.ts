@@ -1,5 +1,6 @@
-import { type DestinationStream, destination, pino, stdSerializers, stdTimeFunctions } from "pino";
+import { type DestinationStream, destination, pino, stdTimeFunctions } from "pino";
 import type { Logger } from "../core/logger.ts";
+import { errorFields } from "./error-fields.ts";
 import { formatLogLine } from "./pretty-log.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -47,7 +48,7 @@ const SECRET_PATHS = SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*
 
 /**
  * Logs structured lines. Fields called authorization, cookie, token, apiKey, password, secret, payload or data are
- * replaced by "[redacted]"; errors under `error`, `err` or `cause` are logged with their stack.
+ * replaced by "[redacted]"; of errors under `error`, `err` or `cause`, those that are bugs are logged with their stack.
  */
 export function createLogger(options: LoggerOptions = {}): ProcessLogger {
   const { level = "info", format = "auto", fields = {}, output = standardOutput() } = options;
@@ -62,7 +63,7 @@ export function createLogger(options: LoggerOptions = {}): ProcessLogger {
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: SECRET_PATHS, censor: "[redacted]" },
-      serializers: { err: stdSerializers.err, error: stdSerializers.err, cause: stdSerializers.err },
+      serializers: { err: errorFields, error: errorFields, cause: errorFields },
     },
     stream,
   );

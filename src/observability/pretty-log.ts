@@ -21,10 +21,7 @@ export function formatLogLine(line: string, colours: boolean): string {
     if (HIDDEN.has(key)) continue;
     const stack = stackOf(value);
     if (stack !== undefined) stacks.push(`${key}: ${stack}`);
-    else
-      words.push(
-        paint("gray", `${key}=${typeof value === "string" ? quoted(value) : printable(JSON.stringify(value))}`),
-      );
+    else words.push(paint("gray", `${key}=${valueText(value)}`));
   }
   return `${[words.join(" "), ...stacks].join("\n  ")}\n`;
 }
@@ -40,6 +37,13 @@ function parse(line: string): Record<string, unknown> | undefined {
 function stackOf(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null || !("stack" in value)) return undefined;
   return String(value.stack).split("\n").map(printable).join("\n  ");
+}
+
+function valueText(value: unknown): string {
+  if (typeof value === "string") return quoted(value);
+  // An error without a stack: its words are what a person wants.
+  const isError = typeof value === "object" && value !== null && "type" in value && "message" in value;
+  return isError ? quoted(String(value.message)) : printable(JSON.stringify(value));
 }
 
 /** Without control characters: what clients send must not move a terminal's cursor or forge a line. */

@@ -38,5 +38,8 @@ export interface Candidates {
   isAvailable(agentId: string): boolean;
 }
 
-/** Makes the strategy of one channel. Called again, for a new one, when the channel's routing changes. */
+/**
+ * Makes the strategy of one channel. Called again, for a new one, when the channel's routing changes; and for one that is
+ * asked about a single batch and thrown away, before the channel or the sender of that batch is created.
+ */
 export type RoutingFactory = (routing: RoutingConfig) => RoutingStrategy;

@@ -4,6 +4,7 @@ import { AdminService } from "../../gen/agentbus/v1/admin_service_pb.ts";
 import { createBackend, openNode, pass } from "../../test/support/registry-fixture.ts";
 import { clientOf, openAccess, reasonOf } from "../../test/support/rpc-fixture.ts";
 import { DEFAULT_BUS_OPTIONS } from "../core/bus-options.ts";
+import { BusError } from "../core/errors.ts";
 import { channelName } from "../core/names.ts";
 import { RoutingRegistry } from "../routing/routing-registry.ts";
 import { createAdminHandlers, type NodeActivity } from "./admin-handlers.ts";
@@ -92,6 +93,22 @@ describe("AdminService", () => {
       [true, ["storage is slow"], 4n, 6.5],
     );
     assert.equal(node?.uptimeDuration?.seconds, 60n);
+  });
+
+  // It was refused, so that an operator saw nothing just when the storage was away.
+  it("GetStatus shows nodes and counts while the storage is away, and channels when it is back", async () => {
+    const { client, rooms, agents } = await open();
+    await agents.ensure("a");
+    await rooms.join("a", channelName("science", "busy"));
+    const { log } = rooms.channel("science:busy")!;
+    const state = log.state.bind(log);
+    log.state = () => Promise.reject(new BusError("STORAGE_UNAVAILABLE", "nobody answers"));
+    const status = await client.getStatus({});
+    assert.deepEqual([status.nodes.length, status.channels, status.busiestChannels], [1, 1, []]);
+    log.state = () => Promise.reject(new Error("a bug"));
+    assert.equal(reasonOf(await client.getStatus({}).catch((error: unknown) => error)), "INTERNAL");
+    log.state = state;
+    assert.equal((await client.getStatus({})).busiestChannels.length, 1);
   });
 
   it("GetStatus shows every node that runs, this one first", async () => {

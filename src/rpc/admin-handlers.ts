@@ -7,6 +7,7 @@ import type { NodeRecord, NodeReport } from "../bus/node-records.ts";
 import type { Agents, ChannelView, Nodes, Rooms } from "../bus/registry.ts";
 import type { BusOptions } from "../core/bus-options.ts";
 import type { Clock } from "../core/clock.ts";
+import { isBusError } from "../core/errors.ts";
 import { DURABILITIES, type Durability } from "../core/room.ts";
 import type { Access } from "./access.ts";
 import { chunksOf } from "./paging.ts";
@@ -76,7 +77,11 @@ export function createAdminHandlers(deps: AdminHandlersOptions): ServiceImpl<typ
       const busiest = busiestChannels(rooms, request.maxChannels || DEFAULT_BUSIEST_CHANNELS);
       const channels = await mapBounded(busiest, (view) =>
         channelMessage(view, rooms.channelRecord(view.name.key), subscriptionCount(view.name.key)),
-      );
+      ).catch((error: unknown) => {
+        // Then, above all, somebody wants to know how the nodes are; their problems say that the storage is away.
+        if (isBusError(error, "STORAGE_UNAVAILABLE")) return [];
+        throw error;
+      });
       const [busiestThatFit = []] = chunksOf(ChannelSchema, channels, options.limits.responseBytes);
       return {
         nodes: [{ ...report(), nodeId: options.nodeId }, ...nodes.others].map((node) => nodeStatus(node, clock.now())),

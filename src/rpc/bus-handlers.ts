@@ -103,8 +103,13 @@ export function createBusHandlers({
     },
 
     async *subscribe(request, context) {
-      const subscription = await bus.subscriptions.open(subscribeInput(request, actor(context, request.agentId)));
-      yield* responsesOf(subscription, isJson(context), context.signal);
+      const { signal } = context;
+      const input = subscribeInput(request, actor(context, request.agentId));
+      const subscription = await bus.subscriptions.open(input, (opening) => {
+        if (signal.aborted) opening.close(false);
+        else signal.addEventListener("abort", () => opening.close(false), { once: true });
+      });
+      yield* responsesOf(subscription, isJson(context), signal);
     },
 
     async *connect(requests, context) {

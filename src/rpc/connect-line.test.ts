@@ -421,11 +421,17 @@ describe("the end of a line", () => {
     assert.equal(bus.agents.state("alice"), "OFFLINE");
   });
 
-  it("a subscription that opens after the line is gone is closed at once", async () => {
-    const { bus, line, subscribe } = await openLine();
-    subscribe(2, EXPLORE);
-    line.abandon(false);
-    await bus.settle();
-    assert.equal(bus.subscriptions.count, 0);
-  });
+  it.each(["before", "while"])(
+    "S2-I.1: a subscription of a line that goes %s it opens is given up at once",
+    async (when) => {
+      const { bus, line, send } = await openLine();
+      const live = await bus.read({ agentId: "alice", channels: [EXPLORE], exclusive: "main" });
+      send(2, { case: "subscribe", value: { channels: [EXPLORE], exclusive: "main" } });
+      if (when === "while") while (bus.subscriptions.count < 2) await undefined;
+      line.abandon(false);
+      if (when === "while") assert.equal(bus.subscriptions.count, 1);
+      await bus.settle();
+      assert.deepEqual([bus.subscriptions.count, live.subscription.finished], [1, undefined]);
+    },
+  );
 });

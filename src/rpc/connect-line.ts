@@ -65,6 +65,8 @@ export class ConnectLine {
   readonly #violations: Violations;
   readonly #waiting: Buffer[] = [];
   readonly #subscriptions = new Map<number, LineSubscription>();
+  /** The last one that was asked for: frames are taken one after another. */
+  #opening: Subscription | undefined;
   #agentId = "";
   #stream: AgentStream | undefined;
   #busy = false;
@@ -110,6 +112,7 @@ export class ConnectLine {
   abandon(graceful: boolean): void {
     this.#finished = true;
     this.#waiting.length = 0;
+    this.#opening?.close(graceful);
     for (const { subscription } of this.#subscriptions.values()) subscription.close(graceful);
     this.#subscriptions.clear();
     this.#stream?.close(graceful);
@@ -204,8 +207,12 @@ export class ConnectLine {
         checkName("room", room);
         checkName("channel", channel);
         const actor = this.#sameAgent(agentId);
-        if (request.case === "join") await bus.agents.ensure(actor);
-        await bus.rooms[request.case](actor, channelName(room, channel));
+        const name = channelName(room, channel);
+        if (request.case === "join") {
+          await bus.rooms.checkJoin(actor, name);
+          await bus.agents.ensure(actor); // it may have expired since hello
+        }
+        await bus.rooms[request.case](actor, name);
         this.#done(requestId);
         return;
       }
@@ -244,11 +251,13 @@ export class ConnectLine {
       throw new BusError("MALFORMED_REQUEST", "a subscription is named by its request_id: give one that is not in use");
     }
     const agentId = this.#sameAgent(request.agentId);
-    const subscription = await this.#options.bus.subscriptions.open(subscribeInput(request, agentId));
-    if (this.#finished) {
-      subscription.close(false);
-      return;
-    }
+    const input = subscribeInput(request, agentId);
+    const subscription = await this.#options.bus.subscriptions.open(input, (opening) => {
+      this.#opening = opening;
+      if (this.#finished) opening.close(false);
+    });
+    this.#opening = undefined;
+    if (this.#finished) return;
     this.#subscriptions.set(requestId, { id: requestId, subscription, credit: INITIAL_CREDIT_BYTES });
     subscription.onReady = () => this.#pump();
     this.#pump();

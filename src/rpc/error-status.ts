@@ -45,13 +45,14 @@ export function toConnectError(error: BusError): ConnectError {
 
 /** For one item of a stream that goes on. */
 export function toErrorMessage(error: BusError): ErrorMessage {
-  const { retryDelayMs } = error.details;
+  const { retryDelayMs, violations = [] } = error.details;
   return create(ErrorSchema, {
     code: CODES[error.code],
     reason: error.reason,
     message: error.message,
     metadata: metadataOf(error),
     ...(retryDelayMs === undefined ? {} : { retryDelay: durationOf(retryDelayMs) }),
+    fieldViolations: violations.map(({ field, description }) => ({ field, description })),
   });
 }
 

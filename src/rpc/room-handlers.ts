@@ -145,11 +145,11 @@ export function createRoomHandlers(options: RoomHandlersOptions): ServiceImpl<ty
 
     async joinChannel(request, context) {
       const agentId = access.actor(context, request.agentId);
+      const name = channelName(request.room, request.channel);
       // Before the agent is registered on demand: a request that is refused leaves no trace.
-      checkName("room", request.room);
-      checkName("channel", request.channel);
+      await rooms.checkJoin(agentId, name);
       await agents.ensure(agentId);
-      const { channel, joined } = await rooms.join(agentId, channelName(request.room, request.channel));
+      const { channel, joined } = await rooms.join(agentId, name);
       agents.touch(agentId);
       return { channel: await toMessage(channel), joined };
     },

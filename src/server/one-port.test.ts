@@ -49,7 +49,7 @@ describe("one plain-text port", () => {
     ["a preface that goes wrong", Buffer.from("PRI * HTTP/1.1\r\n\r\n")],
     ["a request line without end", Buffer.from(`GET /${"a".repeat(100_000)}`)],
   ])("closes a connection that speaks %s, and serves the next", async (_what, bytes) => {
-    const { port, url } = await startServer({ headersTimeoutMs: 50 });
+    const { port, url } = await startServer({ headersTimeoutMs: 1_000 });
     const socket = await openSocket(port);
     socket.write(bytes);
     // A reset may swallow the answer to who is still sending.

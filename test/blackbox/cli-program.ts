@@ -40,6 +40,8 @@ export interface CliProcess {
   printedLines(count: number): Promise<string[]>;
   /** Resolves when standard error holds this. */
   told(text: string): Promise<void>;
+  /** Resolves when standard output holds this; on a terminal it holds everything. */
+  wrote(text: RegExp): Promise<void>;
   readonly outcome: Promise<CliOutcome>;
 }
 
@@ -88,15 +90,21 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Cli
     printed,
     async printedLines(count) {
       await waitUntil(() => linesOf(printed.stdout).length >= count, {
-        timeoutMs: 20_000,
+        timeoutMs: 60_000,
         what: what(`${count} lines`),
       });
       return linesOf(printed.stdout);
     },
     async told(text) {
-      await waitUntil(() => printed.stderr.includes(text), { timeoutMs: 20_000, what: what(text) });
+      await waitUntil(() => printed.stderr.includes(text), { timeoutMs: 60_000, what: what(text) });
     },
-    outcome: within(outcome, { timeoutMs: 50_000, what: () => `agentbus ${args.join(" ")} to end\n${printed.stderr}` }),
+    async wrote(text) {
+      await waitUntil(() => text.test(printed.stdout), { timeoutMs: 60_000, what: what(String(text)) });
+    },
+    outcome: within(outcome, {
+      timeoutMs: 110_000,
+      what: () => `agentbus ${args.join(" ")} to end\n${printed.stderr}`,
+    }),
   };
 }
 

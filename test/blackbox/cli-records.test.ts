@@ -46,33 +46,33 @@ describe("agentbus rooms, channels, agents, status, ping and bench", () => {
   });
 
   it("channels: create, get, list, join, members, leave, update, delete", async () => {
-    const created = await only("channels", "create", "lab.two:work", "--create-room", "--max-members", "1");
-    assert.equal(created["room"], "lab.two");
+    const created = await only("channels", "create", "hall.two:work", "--create-room", "--max-members", "1");
+    assert.equal(created["room"], "hall.two");
     assert.equal((created["effectiveConfig"] as Record<string, unknown>)["maxMembers"], 1);
-    assert.equal((await run("--agent", "alice", "channels", "join", "lab.two:work")).stdout, "joined lab.two:work\n");
-    const second = await run("--agent", "bob", "channels", "join", "lab.two:work");
+    assert.equal((await run("--agent", "alice", "channels", "join", "hall.two:work")).stdout, "joined hall.two:work\n");
+    const second = await run("--agent", "bob", "channels", "join", "hall.two:work");
     assert.match(second.stderr, /CHANNEL_FULL/);
-    const member = await only("channels", "members", "lab.two:work");
+    const member = await only("channels", "members", "hall.two:work");
     assert.equal(member["agentId"], "alice");
-    assert.match((await run("channels", "members", "lab.two:work")).stdout, /^alice\t\d{4}-.*Z\n$/);
-    assert.equal((await json("channels", "list", "lab.two")).length, 1);
-    assert.equal((await json("channels", "list", "lab.*:work")).length, 1);
-    assert.match((await run("channels", "get", "lab.two:work")).stdout, /^memberCount\t1$/m);
-    await run("--agent", "alice", "channels", "leave", "lab.two:work");
-    assert.equal((await run("channels", "members", "lab.two:work")).stdout, "");
+    assert.match((await run("channels", "members", "hall.two:work")).stdout, /^alice\t\d{4}-.*Z\n$/);
+    assert.equal((await json("channels", "list", "hall.two")).length, 1);
+    assert.equal((await json("channels", "list", "hall.*:work")).length, 1);
+    assert.match((await run("channels", "get", "hall.two:work")).stdout, /^memberCount\t1$/m);
+    await run("--agent", "alice", "channels", "leave", "hall.two:work");
+    assert.equal((await run("channels", "members", "hall.two:work")).stdout, "");
 
     const routing = ["--routing", "capability", "--routing-capability", "sum", "--routing-limit", "1"];
-    const changed = await run("channels", "update", "lab.two:work", ...routing, "--no-sender-recipients");
-    assert.match(changed.stdout, /channel lab\.two:work is changed/);
-    const channel = await only("channels", "get", "lab.two:work");
+    const changed = await run("channels", "update", "hall.two:work", ...routing, "--no-sender-recipients");
+    assert.match(changed.stdout, /channel hall\.two:work is changed/);
+    const channel = await only("channels", "get", "hall.two:work");
     assert.deepEqual((channel["config"] as Record<string, unknown>)["routing"], {
       strategy: "capability",
       allowSenderRecipients: false,
       capabilities: ["sum"],
       limit: 1,
     });
-    assert.equal((await run("channels", "delete", "lab.two:work")).code, 0);
-    assert.match((await run("channels", "get", "lab.two:work")).stderr, /CHANNEL_NOT_FOUND/);
+    assert.equal((await run("channels", "delete", "hall.two:work")).code, 0);
+    assert.match((await run("channels", "get", "hall.two:work")).stderr, /CHANNEL_NOT_FOUND/);
   });
 
   it("agents: register, get, list, update, disconnect, delete", async () => {
@@ -109,7 +109,7 @@ describe("agentbus rooms, channels, agents, status, ping and bench", () => {
       printed = rooms.printed.stdout.length;
     }
     const [first] = await rooms.printedLines(1);
-    assert.match(String((JSON.parse(first!) as Record<string, unknown>)["channel"]), /^watched:c\d$/);
+    assert.match(String((JSON.parse(first!) as Record<string, unknown>)["channel"]), /^watched:c\d+$/);
     for (const watch of [rooms, agents]) {
       watch.child.kill("SIGTERM");
       assert.equal((await watch.outcome).code, 0);

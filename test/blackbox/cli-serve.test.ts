@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -123,7 +123,7 @@ describe("agentbus serve and config", () => {
 
   it("a reader goes on after the server was killed and came back, without a gap or a double", async () => {
     const args = ["--storage", `file:${join(folder, "data")}`];
-    const first = await startBus({ args });
+    const first = await startBus({ args, comesBack: true });
     const reader = startCli(["--json", "subscribe", "a:b", "--earliest", "-n", "3"], { url: first.url });
     await runCli(["publish", "a:b", "-"], { url: first.url, input: "1\n2\n" });
     await reader.printedLines(2);
@@ -139,6 +139,35 @@ describe("agentbus serve and config", () => {
       ["1", "2", "3"],
     );
   });
+
+  it.skipIf(!existsSync("/usr/bin/script"))(
+    "tells a person who waits for streams to end how to end them at once",
+    async () => {
+      const under = ["script", "-qe", "/dev/null", "-c"];
+      const server = startCli(["serve", "--port", "0", "--set", "server.drain=10m"], { under, env: { TERM: "xterm" } });
+      await server.wrote(/More: http/);
+      const url = /http:\/\/127\.0\.0\.1:\d+/.exec(server.printed.stdout)![0];
+      // A stream that does not go when it is told to: nobody reads it.
+      const session = connect(url);
+      session.on("error", () => {});
+      const stream = session.request({
+        ":method": "POST",
+        ":path": "/agentbus.v1.BusService/Subscribe",
+        "content-type": "application/connect+json",
+      });
+      stream.on("error", () => {});
+      const body = Buffer.from('{"agentId":"bob","channels":["a:b"]}');
+      const prefix = Buffer.alloc(5);
+      prefix.writeUInt32BE(body.length, 1);
+      stream.end(Buffer.concat([prefix, body]));
+      await once(stream, "response");
+      server.child.stdin!.write("\x03");
+      await server.wrote(/Ctrl-C again ends them at once/);
+      server.child.stdin!.write("\x03");
+      assert.notEqual((await server.outcome).code, 0); // the shell around it was interrupted, too
+      session.destroy();
+    },
+  );
 
   it("keeps what libraries say of broken calls out of the terminal", async () => {
     await using bus = await startBus();

@@ -149,7 +149,7 @@ describe.skipIf(!existsSync("/usr/bin/script"))("agentbus on a terminal", () => 
     const waiting = startCli(["fetch", "r:quiet", "--wait", "60s"], {
       ...{ url: bus.url, under: ["script", "-qe", "/dev/null", "-c"], env: { TERM: "xterm-256color" } },
     });
-    await waitUntil(() => waiting.printed.stdout.includes("waiting for r:quiet (0 s)"));
+    await waitUntil(() => /waiting for r:quiet \(\d+ s\)/.test(waiting.printed.stdout));
     await runCli(["publish", "r:quiet", "x"], { url: bus.url });
     const { code, stdout } = await waiting.outcome;
     assert.equal(code, 0);

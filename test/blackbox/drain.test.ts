@@ -35,7 +35,7 @@ const WIRES: readonly (readonly [string, WireOptions])[] = [
 
 describe("S2-I.2: a server that is told to leave", () => {
   it("says so to every stream and to health, lets them finish, ends them with DRAINING, and exits with 0", async () => {
-    const bus = await start("--set", "server.drain=500ms");
+    const bus = await start("--set", "server.drain=3s");
     const clients = WIRES.map(([, wire]) => openClients(bus.url, wire));
     const streams = clients.map(({ bus: service }, i) =>
       follow(service.subscribe({ agentId: `reader-${i}`, channels: ["lab:notes"] })),

@@ -45,11 +45,11 @@ export async function startExample(path: string, url: string, ...args: readonly 
   return {
     lines,
     line: (fits) =>
-      waitUntil(() => lines.find((line) => fits.test(line)), { timeoutMs: 30_000, what: seen(`to print ${fits}`) }),
+      waitUntil(() => lines.find((line) => fits.test(line)), { timeoutMs: 60_000, what: seen(`to print ${fits}`) }),
     write: (text) => void child.stdin.write(text),
     endInput: () => void child.stdin.end(),
     kill: (signal = "SIGTERM") => void child.kill(signal),
-    exited: within(closed, { timeoutMs: 55_000, what: seen("to end") }),
+    exited: within(closed, { timeoutMs: 110_000, what: seen("to end") }),
   };
 }
 

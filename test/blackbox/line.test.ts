@@ -78,13 +78,27 @@ describe.each(WIRES)("S3-FR-001: one full-duplex line over %s", (_name, wire) =>
     line.send(5, { case: "heartbeat", value: {} });
     line.send(6, { case: "publish", value: { ...channel, messages: [{ name: "x".repeat(200) }] } });
     line.send(7, { case: "leave", value: channel });
+    line.send(8, { case: "subscribe", value: { channels: [key], maxMessages: -1 } });
     for (const id of [2, 5, 7]) await line.has(id, "done");
     await line.has(1, "welcome");
     await line.has(4, "published");
-    await line.has(6, "error");
     await waitUntil(() => line.brought(3) === 2);
-    const refused = line.responses.find(({ requestId }) => requestId === 6)!.response;
-    assert.equal(refused.case === "error" && refused.value.reason, "INVALID_FIELD");
+    for (const [id, field] of [
+      [6, "messages[0].name"],
+      [8, "max_messages"],
+    ] as const) {
+      await line.has(id, "error");
+      const { response } = line.responses.find(({ requestId }) => requestId === id)!;
+      assert.ok(response.case === "error");
+      const { reason, message, fieldViolations } = response.value;
+      assert.equal(reason, "INVALID_FIELD", message);
+      assert.deepEqual(
+        fieldViolations.map((violation) => violation.field),
+        [field],
+        "S3-E.1: what a unary call tells, too",
+      );
+      assert.notEqual(fieldViolations[0]!.description, "");
+    }
     await line.end();
   });
 

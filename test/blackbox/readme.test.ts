@@ -58,14 +58,19 @@ function runProgram(file: string, args: readonly string[], env: Readonly<Record<
     else reject(new Error(`${file} ended with ${code ?? signal}\n${output}\n${errors}`));
   });
   onTestFinished(() => {
-    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, "SIGKILL");
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    try {
+      process.kill(-child.pid!, "SIGKILL");
+    } catch {
+      // It has ended, and we are not told yet.
+    }
   });
   return { output: () => output, ended };
 }
 
 const printed = (program: Program, text: string) =>
   waitUntil(() => program.output().includes(text), {
-    timeoutMs: 30_000,
+    timeoutMs: 60_000,
     what: () => `${text} in\n${program.output()}`,
   });
 
@@ -85,17 +90,17 @@ describe("README.md", () => {
         const { agents } = await clients.agents.listAgents({ capabilities: ["explore"] });
         return agents.some(({ agentId, subscriptions }) => agentId === "alice" && subscriptions.length > 0);
       },
-      { timeoutMs: 30_000, what: () => `alice to listen; she printed\n${alice.output()}` },
+      { timeoutMs: 60_000, what: () => `alice to listen; she printed\n${alice.output()}` },
     );
     const { python } = await ensurePython();
     const bob = runProgram(python, ["-c", block("python")], { ...env, PYTHONPATH: join(ROOT, "sdk", "python", "src") });
-    await within(bob.ended, { timeoutMs: 30_000, what: "bob's answer" });
+    await within(bob.ended, { timeoutMs: 60_000, what: "bob's answer" });
     assert.equal(bob.output(), "alice: You said: What do we know?\n");
     await printed(alice, "bob: What do we know?\n");
 
     const stream = runProgram("bash", ["-c", here(block("buf"))]);
     const curl = runProgram("bash", ["-e", "-c", here(block("curl"))]);
-    await within(curl.ended, { timeoutMs: 30_000, what: "three calls of curl" });
+    await within(curl.ended, { timeoutMs: 60_000, what: "three calls of curl" });
     const answers = curl.output().split(/(?<=\})(?=\{)/);
     const [said, read, whispered] = answers.map((answer) => JSON.parse(answer));
     assert.match(said.results[0].position, /^science:explore@[0-9a-f]{8}\.2$/);

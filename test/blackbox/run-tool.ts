@@ -18,7 +18,7 @@ export interface ToolOutcome {
   readonly stderr: string;
 }
 
-const TIMEOUT_MS = 50_000;
+const TIMEOUT_MS = 110_000;
 
 /** Runs a program of somebody else as a user would, and never waits for it for ever. */
 export async function runTool(

@@ -23,27 +23,23 @@ describe("the server as npm packs it", () => {
     );
   });
 
-  it.skipIf(!existsSync(main))(
-    "S1-6a: runs outside the repository, with both storages",
-    { timeout: 120_000 },
-    async () => {
-      const home = mkdtempSync(join(tmpdir(), "agentbus-packed-"));
-      try {
-        const compiler = join(ROOT, "node_modules", "typescript", "bin", "tsc");
-        const config = join(ROOT, "tsconfig.build.json");
-        await runOrThrow(process.execPath, [compiler, "-p", config, "--outDir", join(home, "dist")]);
-        for (const part of ["bin", "package.json"]) cpSync(join(ROOT, part), join(home, part), { recursive: true });
-        symlinkSync(join(ROOT, "node_modules"), join(home, "node_modules"));
-        for (const storage of ["memory:", `file:${join(home, "data")}`]) {
-          const serve = [join(home, "bin", "agentbus.js"), "serve", "--port", "0", "--storage", storage];
-          const bus = await startBus({ command: [process.execPath, ...serve], cwd: home });
-          const health = await fetch(`${bus.url}/health`);
-          assert.equal(health.status, 200, await health.text());
-          assert.equal((await bus.stop()).code, 0);
-        }
-      } finally {
-        rmSync(home, { recursive: true });
+  it.skipIf(!existsSync(main))("S1-6a: runs outside the repository, with both storages", async () => {
+    const home = mkdtempSync(join(tmpdir(), "agentbus-packed-"));
+    try {
+      const compiler = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+      const config = join(ROOT, "tsconfig.build.json");
+      await runOrThrow(process.execPath, [compiler, "-p", config, "--outDir", join(home, "dist")]);
+      for (const part of ["bin", "package.json"]) cpSync(join(ROOT, part), join(home, part), { recursive: true });
+      symlinkSync(join(ROOT, "node_modules"), join(home, "node_modules"));
+      for (const storage of ["memory:", `file:${join(home, "data")}`]) {
+        const serve = [join(home, "bin", "agentbus.js"), "serve", "--port", "0", "--storage", storage];
+        const bus = await startBus({ command: [process.execPath, ...serve], cwd: home });
+        const health = await fetch(`${bus.url}/health`);
+        assert.equal(health.status, 200, await health.text());
+        assert.equal((await bus.stop()).code, 0);
       }
-    },
-  );
+    } finally {
+      rmSync(home, { recursive: true });
+    }
+  });
 });

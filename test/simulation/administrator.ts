@@ -7,6 +7,11 @@ import { channelOf, type World } from "./world.ts";
 export const DOOMED = channelOf("doomed");
 export const ROUTED = channelOf("routed");
 export const OPEN = channelOf("open");
+/** Keeps so few messages only. */
+export const BRIEF = channelOf("brief");
+export const BRIEF_MESSAGES = 3;
+/** Whose members come and go. */
+export const CREW = "crew";
 
 /** A change of routing that was answered: what lies behind the sequence was routed by this version or a newer one. */
 export interface Rerouted {
@@ -72,6 +77,21 @@ export async function joinAndLeave(world: World, agent: string, options: Adminis
       await bus.agents.ensure(agent);
       return joins ? await bus.rooms.join(agent, OPEN) : await bus.rooms.leave(agent, OPEN);
     });
+  }
+}
+
+/** Agents come to be in the group, and leave it. */
+export async function changeGroups(
+  world: World,
+  agents: readonly string[],
+  { pauseMs, isOver }: AdministratorOptions,
+): Promise<void> {
+  for (;;) {
+    await world.sleep(world.dice.between(0, pauseMs));
+    if (isOver()) return;
+    const groups = world.dice.chance(0.5) ? [CREW] : [];
+    const agent = world.dice.pick(agents);
+    await ask(world, (bus) => bus.agents.update(agent, { groups }));
   }
 }
 

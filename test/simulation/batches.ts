@@ -9,6 +9,8 @@ export interface Target {
   /** "room:channel"; undefined: the inbox of the one agent in `to`. */
   readonly channel?: string;
   readonly to?: readonly string[];
+  /** For who is in it: the ack tells for whom. */
+  readonly group?: string;
   /** The channel's routing decides: the ack tells for whom. */
   readonly isRouted?: boolean;
 }
@@ -71,7 +73,7 @@ export class Batches {
   next(): Batch {
     const { agent, producer, targets } = this.#writer;
     const dice = this.#dice;
-    const { channel, to, isRouted } = dice.pick(targets);
+    const { channel, to, group, isRouted } = dice.pick(targets);
     const name = channel === undefined ? inboxOf(to![0]!) : channelName(...(channel.split(":") as [string, string]));
     const messages = Array.from({ length: dice.chance(0.6) ? 1 : 1 + dice.below(MAX_BATCH) }, () => {
       const id = `${producer}-${++this.#count}`;
@@ -97,13 +99,14 @@ export class Batches {
             payload: { case: "text", value: text },
             idempotencyKey: i % 2 === 0 ? "" : `key-${id}`,
             ...(to && { to: { agents: [...to] } }),
+            ...(group !== undefined && { to: { groups: [group] } }),
             ...(this.#cause !== "" && i === 0 && { causation: this.#cause }),
           }),
         ),
       ),
       messages: messages.map(({ id, order, label, text }) => ({ id, order, label, digest: digestOf(text) })),
       hops: this.#hops,
-      audience: isRouted === true ? undefined : (to ?? null),
+      audience: isRouted === true || group !== undefined ? undefined : (to ?? null),
     };
   }
 }

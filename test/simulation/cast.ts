@@ -1,12 +1,15 @@
-import { DOOMED, OPEN, ROUTED } from "./administrator.ts";
+import { BRIEF, CREW, DOOMED, OPEN, ROUTED } from "./administrator.ts";
 import type { Target } from "./batches.ts";
 import type { Dice } from "./dice.ts";
 import type { ProducerOptions } from "./producer.ts";
 import type { ReaderOptions } from "./reader.ts";
+import { INHERITED } from "./room-changes.ts";
 
 export const AGENTS = ["ann", "ben", "cid", "dot", "eve", "fay"] as const;
 /** Channels that everybody may read. */
-export const CHANNELS = [OPEN.key, ROUTED.key, DOOMED.key] as const;
+export const CHANNELS = [OPEN.key, ROUTED.key, DOOMED.key, INHERITED.key, BRIEF.key] as const;
+/** Of these, what comes without `to` goes where the channel's routing says. */
+export const ROUTED_CHANNELS: ReadonlySet<string> = new Set([ROUTED.key, INHERITED.key]);
 export const INBOXES = ["cid", "eve"] as const;
 
 const OPEN_TO_ALL: Target = { channel: OPEN.key };
@@ -14,7 +17,10 @@ const TARGETS: readonly Target[] = [
   OPEN_TO_ALL,
   OPEN_TO_ALL,
   { channel: ROUTED.key, isRouted: true },
+  { channel: INHERITED.key, isRouted: true },
   { channel: DOOMED.key },
+  { channel: BRIEF.key },
+  { channel: OPEN.key, group: CREW },
   { channel: OPEN.key, to: ["cid"] },
   { channel: OPEN.key, to: ["dot", "eve"] },
   { to: ["cid"] },
@@ -56,7 +62,14 @@ export function chooseReaders(dice: Dice): readonly CastReader[] {
       start: start(),
       thinksMs: thinksMs(),
     },
-    { agent: "dot", reader: "dot-pattern", patterns: ["sim:*"], reads: CHANNELS, start: start(), thinksMs: thinksMs() },
+    {
+      agent: "dot",
+      reader: "dot-pattern",
+      patterns: ["sim:*", "hall:*"],
+      reads: CHANNELS,
+      start: start(),
+      thinksMs: thinksMs(),
+    },
     { agent: "eve", reader: "eve-inbox", reads: ["_inbox:eve"], start: "earliest" },
     {
       agent: "cid",
@@ -77,8 +90,8 @@ export function chooseReaders(dice: Dice): readonly CastReader[] {
     {
       agent: "fay",
       reader: "fay-restless",
-      channels: [OPEN.key, ROUTED.key],
-      patterns: ["sim:doomed"],
+      channels: [OPEN.key, ROUTED.key, BRIEF.key],
+      patterns: ["sim:doomed", "hall:*"],
       reads: CHANNELS,
       start: start(),
       staysMs: dice.pick([300, 3_000]),
@@ -98,6 +111,8 @@ export function chooseRivals(dice: Dice): readonly CastReader[] {
     reads: [],
     start: "new" as const,
     exclusive: "desk",
+    // Some leave, with and without a word, and come back for it.
+    ...(i > 0 && dice.chance(0.4) && { staysMs: 3_000 }),
   }));
 }
 

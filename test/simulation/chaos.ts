@@ -2,6 +2,7 @@ import type { FaultKind } from "./faults.ts";
 import type { Part } from "./virtual-backend.ts";
 import { NODES, type World } from "./world.ts";
 
+const TWIN = "twin";
 /** How much a fail-over loses. */
 export const MAX_LOST_MS = 2_000;
 
@@ -14,6 +15,8 @@ const EVENTS = {
   restarts: restart,
   "fail-overs": (world) => failOver(world, "entries"),
   restores: (world) => failOver(world, "everything"),
+  "lost-records": (world) => failOver(world, "records"),
+  twins: twin,
   clocks: stepClock,
 } as const satisfies Partial<Record<FaultKind, (world: World) => Promise<void>>>;
 
@@ -30,8 +33,9 @@ export async function runChaos(world: World, isOver: () => boolean): Promise<voi
   }
 }
 
-/** All nodes run and reach the backend. */
+/** All nodes run and reach the backend, and no others. */
 export function heal(world: World): void {
+  world.kill(TWIN);
   for (const name of NODES) {
     const node = world.node(name) ?? world.start(name);
     world.scheduler.resume(node.party);
@@ -58,6 +62,15 @@ async function pause(world: World): Promise<void> {
   await world.sleep(dice.pick([100, 2_000, 9_000]) * dice.between(0.5, 1.5));
   world.note(node.name, "goes on");
   scheduler.resume(node.party);
+}
+
+/** By mistake a second node is started under the name of one that runs, and ended when somebody notices. */
+async function twin(world: World): Promise<void> {
+  const { dice } = world;
+  if (world.node(TWIN) !== undefined) return;
+  world.start(TWIN, dice.pick(NODES));
+  await world.sleep(dice.between(500, 9_000));
+  world.kill(TWIN);
 }
 
 async function cut(world: World): Promise<void> {

@@ -267,9 +267,10 @@ class ServedStream {
       return end(new BusError("DRAINING", "this node does not serve yet"));
     }
     try {
-      const subscription = await node.bus.subscriptions.open(input);
-      this.#subscription = subscription;
-      if (this.isClosed) return subscription.close(this.#closeGracefully);
+      const subscription = await node.bus.subscriptions.open(input, (opening) => {
+        this.#subscription = opening;
+        if (this.isClosed) opening.close(this.#closeGracefully);
+      });
       subscription.onReady = () => this.#pumpLater();
       this.#pumpLater();
     } catch (error) {

@@ -16,12 +16,13 @@ export const FAULT_KINDS = [
   "pauses",
   "cuts",
   "slow",
+  "twins",
 ] as const;
 /**
- * Kinds that a run has only when they are asked for. `restores` takes back everything, the records too: the bus promises
- * to notice that in logs, and for records no more than to show again what is stored.
+ * Kinds that a run has only when they are asked for. `restores` takes back everything, the records too, and `lost-records`
+ * them alone: the bus promises to notice that in logs, and for records no more than to show again what is stored.
  */
-export const ASKED_KINDS = ["restores"] as const;
+export const ASKED_KINDS = ["restores", "lost-records"] as const;
 export const KNOWN_KINDS = [...FAULT_KINDS, ...ASKED_KINDS] as const;
 export type FaultKind = (typeof KNOWN_KINDS)[number];
 

@@ -7,7 +7,7 @@ const SEEDS_A_TEST = 100;
 
 /** Runs seeds `from` to `from + count - 1`; the first one that breaks a promise is told with all that repeats it. */
 export function describeSeeds(from: number, count: number): void {
-  describe("three nodes over a storage that delays, fails, forgets and goes away", { timeout: 120_000 }, () => {
+  describe("three nodes over a storage that delays, fails, forgets and goes away", () => {
     for (let first = from; first < from + count; first += SEEDS_A_TEST) {
       const last = Math.min(first + SEEDS_A_TEST, from + count) - 1;
       it(`keep every promise: seeds ${first} to ${last}`, async () => {

@@ -1,9 +1,10 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { SubscribeResponseSchema } from "../../gen/agentbus/v1/bus_service_pb.ts";
+import { channelKey } from "../../src/bus/record-keys.ts";
 import { parseChannelName } from "../../src/core/names.ts";
 import { digestOf, type LogRecord, showPlace } from "../support/history.ts";
-import { insist } from "./administrator.ts";
-import { AGENTS, type CastReader, CHANNELS, INBOXES } from "./cast.ts";
+import { BRIEF, BRIEF_MESSAGES, DOOMED, insist } from "./administrator.ts";
+import { AGENTS, type CastReader, CHANNELS, INBOXES, ROUTED_CHANNELS } from "./cast.ts";
 import type { FaultKind } from "./faults.ts";
 import { runProducer } from "./producer.ts";
 import type { Reader } from "./reader.ts";
@@ -16,14 +17,27 @@ export type Run = (what: string, isDone: () => boolean, limitMs: number) => Prom
 const SETTLED_MS = 10_000;
 /** Where a ring can be lost and nobody is told so, the bus finds out by looking at everything, which it does rarely. */
 const POLLED_MS = 45_000;
-const SILENT_LOSSES: readonly FaultKind[] = ["rings", "kills", "late-answers"];
+const SILENT_LOSSES: readonly FaultKind[] = ["rings", "kills", "late-answers", "twins"];
 
 /** One last message to every channel, then each log as every agent reads it. */
 export async function recordFinalLogs(world: World): Promise<void> {
-  for (const channel of CHANNELS) await publishLast(world, { channel, isRouted: channel === "sim:routed" });
+  finishDeletion(world);
+  for (const channel of CHANNELS) await publishLast(world, { channel, isRouted: ROUTED_CHANNELS.has(channel) });
   for (const agent of INBOXES) await publishLast(world, { to: [agent] });
+  // At once, and not when a node next looks after it: what is read now must be what there is to the end.
+  world.backend.trim(BRIEF, { maxAgeMs: 0, maxBytes: 0, maxMessages: BRIEF_MESSAGES });
   for (const channel of CHANNELS) for (const agent of AGENTS) await recordFinalLog(world, agent, channel);
   for (const agent of INBOXES) await recordFinalLog(world, agent, `_inbox:${agent}`);
+}
+
+/**
+ * A deletion that failed behind the removal of the record has left a log that is nobody's, and to which a node that has
+ * not heard of it writes. What became of that is not judged.
+ */
+function finishDeletion({ backend }: World): void {
+  const log = backend.log(DOOMED.key);
+  if (log !== undefined && backend.directory.get(channelKey(DOOMED)) === undefined)
+    backend.delete(DOOMED, log.incarnation);
 }
 
 async function publishLast(world: World, target: { channel?: string; to?: string[]; isRouted?: boolean }) {

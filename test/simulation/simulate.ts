@@ -1,6 +1,11 @@
+import type { ChannelConfigPatch } from "../../src/core/room.ts";
 import { type Checked, checkHistory } from "../support/checker.ts";
 import type { History } from "../support/history.ts";
 import {
+  BRIEF,
+  BRIEF_MESSAGES,
+  CREW,
+  changeGroups,
   changeRouting,
   deleteAndCreate,
   insist,
@@ -17,6 +22,7 @@ import { judgeRouting, judgeTruth } from "./judge-truth.ts";
 import { runLineProducer } from "./line-producer.ts";
 import { runProducer } from "./producer.ts";
 import { Reader } from "./reader.ts";
+import { changeDefaults, describeAnew, INHERITED, judgeDefaults, type Redefault } from "./room-changes.ts";
 import { recordFinalLogs, settle } from "./settling.ts";
 import { broadcast, chooseListeners, judgeVolatile, VOLATILE } from "./volatile.ts";
 import { Watcher } from "./watcher.ts";
@@ -88,12 +94,23 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       });
     }
     let rerouted: readonly Rerouted[] = [];
+    let redefaulted: readonly Redefault[] = [];
     const workers = [
       ...chooseProducers(dice, isOver).map((cast) =>
         client(() => (cast.streams ? runLineProducer(world, cast) : runProducer(world, cast))),
       ),
       client(async () => {
         if (dice.chance(0.6)) rerouted = await changeRouting(world, ["cid", "dot", "eve"], { pauseMs: 2_500, isOver });
+      }),
+      client(async () => {
+        if (!dice.chance(0.5)) return;
+        redefaulted = await changeDefaults(world, ["cid", "dot", "eve", "fay"], { pauseMs: 2_500, isOver });
+      }),
+      client(async () => {
+        if (dice.chance(0.5)) await describeAnew(world, { pauseMs: 2_000, isOver });
+      }),
+      client(async () => {
+        if (dice.chance(0.4)) await changeGroups(world, ["dot", "eve"], { pauseMs: 1_500, isOver });
       }),
       client(async () => {
         if (dice.chance(0.4)) await deleteAndCreate(world, { pauseMs: 6_000, isOver });
@@ -131,6 +148,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     judgeTruth(world);
     judgeVolatile(world, kinds);
     judgeRouting(world, rerouted);
+    judgeDefaults(world, redefaulted);
     for (const watcher of watchers) watcher.stop();
     await closeEverything(world, run, [...readers.map(({ reader }) => reader), ...rivals, ...visitors, ...listeners]);
   } catch (error) {
@@ -152,9 +170,18 @@ async function prepare(world: World): Promise<void> {
   for (const agent of [...AGENTS, "gus", "val", "vic"])
     await insist(world, async (bus) => await bus.agents.ensure(agent));
   for (const agent of INBOXES) await insist(world, async (bus) => await bus.rooms.ensureInbox(agent));
+  await insist(world, (bus) => bus.agents.update("cid", { groups: [CREW] }));
   const routing = routingTo("cid");
+  await insist(world, (bus) =>
+    bus.rooms.createRoom({ room: INHERITED.room, description: "", metadata: {}, defaults: { routing } }),
+  );
+  const configs: Readonly<Record<string, ChannelConfigPatch>> = {
+    [ROUTED.key]: { routing },
+    [VOLATILE.key]: { durability: "VOLATILE" },
+    [BRIEF.key]: { retention: { maxMessages: BRIEF_MESSAGES } },
+  };
   for (const name of [...CHANNELS, VOLATILE.key]) {
-    const config = name === ROUTED.key ? { routing } : name === VOLATILE.key ? { durability: "VOLATILE" as const } : {};
+    const config = configs[name] ?? {};
     const [room, channel] = name.split(":") as [string, string];
     await insist(world, (bus) =>
       bus.rooms.createChannel({ name: { room, channel, key: name }, description: "", metadata: {}, config }, true),

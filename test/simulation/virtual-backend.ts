@@ -20,8 +20,8 @@ export interface BackendListener {
   lost(key: string, lost: LostRange, isDeleted: boolean): void;
 }
 
-/** What a fail-over loses the end of. */
-export type Part = "entries" | "everything";
+/** What a fail-over loses the end of: of a cluster, one server may lose what the others keep. */
+export type Part = "entries" | "records" | "everything";
 
 interface Change {
   readonly at: number;
@@ -51,7 +51,7 @@ export class VirtualBackend {
     this.#listener = listener;
     this.directory = new VirtualDirectory({
       now: () => this.now(),
-      onChange: (undo) => this.#changed("everything", undo),
+      onChange: (undo) => this.#changed("records", undo),
     });
   }
 
@@ -74,12 +74,12 @@ export class VirtualBackend {
     this.#journal = [];
   }
 
-  /** It fails over to a copy that lacks the changes of the last `lostMs`: those of the logs' entries, or all. */
+  /** It fails over to a copy that lacks the changes of the last `lostMs`, all or of one part. */
   failOver(lostMs: number, part: Part): void {
     const until = this.#scheduler.now - Math.min(lostMs, MAX_LOST_MS);
     for (const change of this.#journal.toReversed()) {
       if (change.at <= until) break;
-      if (part === "everything" || change.part === "entries") change.undo();
+      if (part === "everything" || change.part === part) change.undo();
     }
     this.restart();
   }

@@ -37,6 +37,8 @@ export interface LostRange {
   readonly first: number;
   readonly last: number;
   readonly epochs: readonly number[];
+  /** Names of the messages that were there. */
+  readonly ids: readonly string[];
 }
 
 /** Where a log's world comes from. */
@@ -138,8 +140,10 @@ export class VirtualLog {
     return { entries, state: this.state, damaged: [] };
   }
 
-  findId(id: string): number | undefined {
-    return this.#entries.find((entry) => entry.sequence >= this.#head.floor && entry.id === id)?.sequence;
+  findId(id: string, after: number): readonly number[] {
+    const from = Math.max(this.#head.floor, after + 1);
+    const found = this.#entries.find((entry) => entry.sequence >= from && entry.id === id);
+    return found === undefined ? [] : [found.sequence];
   }
 
   findTime(timeMs: number): number {
@@ -175,7 +179,7 @@ export class VirtualLog {
   drop(): void {
     this.#tellLost(0);
     const epochs = [...this.#epochs];
-    for (const epoch of epochs) this.#world.onLost({ epoch, first: 1, last: 0, epochs });
+    for (const epoch of epochs) this.#world.onLost({ epoch, first: 1, last: 0, epochs, ids: [] });
   }
 
   /** The backend may have lost its end since the last append: what follows is of a new epoch. */
@@ -220,7 +224,8 @@ export class VirtualLog {
     for (let at = head; at < this.#entries.length; ) {
       const { epoch, sequence: first } = this.#entries[at]!;
       while (this.#entries[at]?.epoch === epoch) at++;
-      this.#world.onLost({ epoch, first, last: at, epochs: [...this.#epochs] });
+      const ids = this.#entries.slice(first - 1, at).map(({ id }) => id);
+      this.#world.onLost({ epoch, first, last: at, epochs: [...this.#epochs], ids });
     }
   }
 }

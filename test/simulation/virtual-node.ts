@@ -15,6 +15,7 @@ import { VirtualStorage, type VirtualStorageOptions } from "./virtual-storage.ts
 export interface VirtualNodeOptions extends Pick<VirtualStorageOptions, "backend" | "ring" | "relay"> {
   readonly scheduler: Scheduler;
   readonly dice: Dice;
+  readonly name: string;
   readonly options: BusOptions;
   readonly faults: () => Faults;
   /** What the node logs, for the trace. */
@@ -33,7 +34,7 @@ export class VirtualNode {
   constructor(options: VirtualNodeOptions) {
     const { scheduler, dice, faults } = options;
     this.#options = options;
-    this.party = new Party(options.options.nodeId);
+    this.party = new Party(options.name);
     const drifts = faults().kinds.has("clocks");
     const rate = drifts ? dice.between(0.98, 1.02) : 1;
     const offsetMs = drifts ? dice.between(-20_000, 20_000) : 0;

@@ -113,7 +113,7 @@ export class VirtualStorage {
       ends: (names) => this.#call(() => backend.ends(names)),
       read: ({ name, ...request }) =>
         this.#call(() => backend.log(name.key)?.read(request) ?? { entries: [], state: undefined, damaged: [] }),
-      findId: ({ key }, id) => this.#call(() => backend.log(key)?.findId(id)),
+      findId: ({ key }, id, after) => this.#call(() => backend.log(key)?.findId(id, after) ?? []),
       findTime: ({ key }, timeMs) => this.#call(() => backend.log(key)?.findTime(timeMs) ?? 1),
       fence: (...args) => this.#call(() => backend.fence(...args)),
       renewEpoch: (name) => this.#call(() => backend.renewEpoch(name)),

@@ -96,12 +96,14 @@ export class World {
     return this.#nodes.get(name);
   }
 
-  start(name: string): VirtualNode {
+  /** `nodeId`: what it is called in its configuration. Default: its name. */
+  start(name: string, nodeId: string = name): VirtualNode {
     const node = new VirtualNode({
       scheduler: this.scheduler,
       dice: this.dice,
       backend: this.backend,
-      options: busOptions(name),
+      name,
+      options: busOptions(nodeId),
       faults: () => this.faults,
       ring: (ring) => this.ring(ring),
       relay: (packet) => {
@@ -111,7 +113,7 @@ export class World {
     });
     this.#nodes.set(name, node);
     this.#connections.set(node, new Set());
-    this.note(name, "starts");
+    this.note(name, nodeId === name ? "starts" : `starts as ${nodeId}`);
     node.start().catch((error: unknown) => this.fail(error));
     return node;
   }

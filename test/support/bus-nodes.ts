@@ -1,7 +1,7 @@
 import { type BusProcess, type BusProcessOptions, startBus } from "./bus-process.ts";
 import type { FreshStorage, TestStorage } from "./test-storage.ts";
 
-export interface BusNodesOptions extends Omit<BusProcessOptions, "port"> {
+export interface BusNodesOptions extends Omit<BusProcessOptions, "port" | "comesBack"> {
   readonly storage: TestStorage;
   /** Nodes that are started at once. Default: 1. */
   readonly count?: number;
@@ -48,7 +48,8 @@ export class BusNodes {
     const own = ["--storage", storageUrl(this.#storage.url, node), "--node-id", `node-${node}`];
     const started = await startBus({
       ...this.#options,
-      port: this.#nodes[node]?.port ?? 0,
+      comesBack: true,
+      ...(this.#nodes[node] === undefined ? {} : { port: this.#nodes[node].port }),
       ...options,
       args: [...own, ...args, ...(options.args ?? [])],
     });

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { lastingPort } from "../../scripts/servers/lasting-port.ts";
 import { within } from "./wait.ts";
 
 export interface BusProcessOptions {
@@ -11,11 +12,13 @@ export interface BusProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Working directory. Default: the test's. */
   readonly cwd?: string;
-  /** 0: the system chooses. Default: 0. A server that comes back at the same address is given the port it had. */
+  /** 0: the system chooses. Default: 0. */
   readonly port?: number;
+  /** True: it will be started again at the same address, so its port is one that nobody gets meanwhile. Default: false. */
+  readonly comesBack?: boolean;
   /** False: does not wait for its storage, only for its port. Default: true. */
   readonly serving?: boolean;
-  /** How long it may take to listen, in milliseconds. Default: 20,000. */
+  /** How long it may take to listen, in milliseconds. Default: 60,000. */
   readonly startMs?: number;
   /** Runs another program instead of bin/agentbus.js under this Node. For the tests of this file. */
   readonly command?: readonly string[];
@@ -46,7 +49,7 @@ export interface BusProcess {
   readonly log: readonly LogLine[];
   /** The first line that fits, also one that was logged before the call. Rejects when the process ends without it. */
   waitForLog(fits: (line: LogLine) => boolean, what: string): Promise<LogLine>;
-  /** SIGTERM, then waits: it drains. Rejects when it is not gone after `withinMs` (default 20,000). */
+  /** SIGTERM, then waits: it drains. Rejects when it is not gone after `withinMs` (default 60,000). */
   stop(withinMs?: number): Promise<Exit>;
   /** SIGKILL: no chance to say or write anything. */
   kill(): Promise<Exit>;
@@ -71,7 +74,8 @@ process.on("exit", () => {
  * nothing. Ends with the test at the latest: `endLeftovers` kills it and says so.
  */
 export async function startBus(options: BusProcessOptions = {}): Promise<BusProcess> {
-  const program = options.command ?? [process.execPath, PROGRAM, "serve", "--port", String(options.port ?? 0)];
+  const port = options.port ?? (options.comesBack === true ? await lastingPort() : 0);
+  const program = options.command ?? [process.execPath, PROGRAM, "serve", "--port", String(port)];
   const [file, ...args] = [...program, ...(options.args ?? [])];
   const inherited = PASSED_ON.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
   const child = spawn(file!, args, {
@@ -87,20 +91,21 @@ export async function startBus(options: BusProcessOptions = {}): Promise<BusProc
   const lines = collectLines(child, exited);
 
   const isUp = options.serving === false ? hasPort : isListening;
-  const { host, port } = await lines.wait(isUp, "listening", options.startMs ?? 20_000).catch(async (error) => {
+  const listening = await lines.wait(isUp, "listening", options.startMs ?? 60_000).catch(async (error) => {
     child.kill("SIGKILL");
     await exited;
     throw error;
   });
 
+  const host = String(listening["host"]);
   const bus: BusProcess = {
     pid: child.pid!,
-    host: String(host),
-    port: Number(port),
-    url: `http://${String(host).includes(":") ? `[${host}]` : host}:${port}`,
+    host,
+    port: Number(listening["port"]),
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${listening["port"]}`,
     log: lines.log,
     waitForLog: (fits, what) => lines.wait(fits, what),
-    async stop(withinMs = 20_000) {
+    async stop(withinMs = 60_000) {
       child.kill("SIGTERM");
       return within(exited, { timeoutMs: withinMs, what: () => `the server to end after SIGTERM\n${lines.tail()}` });
     },

@@ -86,7 +86,7 @@ function checkOrder(index: HistoryIndex, report: Report): void {
   const lines = new Map<string, { publication: Publication; sequence: number }[]>();
   for (const [publication, places] of standingPlaces(index)) {
     if (places.length > 1) report("STORED_TWICE", `${publication.id} is at ${places.map(showPlace).join(" and ")}`);
-    if (!Number.isFinite(publication.order)) continue;
+    if (!Number.isFinite(publication.order) || wasLost(index, publication)) continue;
     const line = `${publication.channel}\n${publication.producer}`;
     const sequence = Math.min(...places.map((place) => place.sequence));
     const members = lines.get(line) ?? [];
@@ -104,6 +104,15 @@ function checkOrder(index: HistoryIndex, report: Report): void {
       report("PRODUCER_ORDER", `${text}; stored at ${before.sequence} and ${after.sequence}`);
     }
   }
+}
+
+/**
+ * It stood in its place, which the log lost, and one of its attempts had no answer: that one may be done behind the loss, or
+ * be sent again there, when nothing knows its key any more.
+ */
+function wasLost({ lost }: HistoryIndex, { channel, id, acks, attempts, failures }: Publication): boolean {
+  if (attempts <= acks.length + failures) return false;
+  return lost.has(channel, id) || acks.some(({ place }) => lost.find(place) !== undefined);
 }
 
 /** Answers whether a final log could tell. */

@@ -61,6 +61,8 @@ interface Cursor {
   sequence: number;
   /** Undefined until a message or a position names it. */
   epoch: number | undefined;
+  /** How far it came under that epoch: what a Gap skips may be of a later one. */
+  reached: number;
   /** Where the stream began in this channel. */
   start: number;
   /** Up to this sequence, what retention trimmed is owed to nobody: the stream asked for what is there, or was told. */
@@ -152,9 +154,16 @@ class StreamCheck {
 
   #judgeAudience(publication: Publication, place: Place, where: string): void {
     const { agent, echo, only } = this.#stream.opened;
-    if (isFor(publication, agent, place) === false) this.#report("LEAKED", where);
+    if (isFor(publication, agent, place) === false && !this.#isUntold(publication, place))
+      this.#report("LEAKED", where);
     if (publication.sender === agent && echo !== true) this.#report("UNWANTED", `${where} is the reader's own`);
     if (only !== undefined && publication.label !== only) this.#report("UNWANTED", `${where} is not labelled ${only}`);
+  }
+
+  /** It was stored here, nobody was told so, and it was lost: routed again it may have come to be for others. */
+  #isUntold(publication: Publication, place: Place): boolean {
+    const { isRouted, audiences } = publication;
+    return isRouted && !audiences.has(showPlace(place)) && this.#index.lost.find(place) !== undefined;
   }
 
   #position(place: Place): void {
@@ -170,7 +179,7 @@ class StreamCheck {
 
   /** The stream comes to another epoch without having been told a Gap. */
   #changeEpoch(cursor: Cursor, place: Place): void {
-    const { epoch, sequence } = cursor;
+    const { epoch, reached: sequence } = cursor;
     if (epoch === undefined || epoch === place.epoch) return;
     const { channel } = place;
     if (this.#stream.opened.isPartial === true || this.#index.lost.isDeleted(channel, epoch)) {
@@ -188,6 +197,7 @@ class StreamCheck {
   #moveTo(cursor: Cursor, place: Place): void {
     cursor.sequence = Math.max(cursor.sequence, place.sequence);
     cursor.epoch = place.epoch;
+    cursor.reached = place.sequence;
     if (cursor.forgiven <= place.sequence || cursor.forgiven === Number.POSITIVE_INFINITY) cursor.forgiven = 0;
     const key = this.#toldKey(place.channel);
     const told = this.#told.get(key);
@@ -198,8 +208,10 @@ class StreamCheck {
     const cursor = this.#cursor(channel, first - 1);
     const text = `a Gap ${first} to ${last === 0 ? "?" : last} (${cause}) in ${channel}`;
     if (cause === "NEW_EPOCH") {
-      // The range is of the reader's old epoch. In the new one the same sequences hold other messages, still to come.
-      this.#denyGap(channel, first, last, text, cursor.epoch);
+      // The range is of the reader's old epoch. In the new one the same sequences hold other messages, still to come. One
+      // that joined the channel may not have been told any epoch yet.
+      const isUnknown = cursor.epoch === undefined && this.#stream.opened.isPartial === true;
+      if (!isUnknown) this.#denyGap(channel, first, last, text, cursor.epoch);
       cursor.forgiven = last === 0 ? Number.POSITIVE_INFINITY : last;
       cursor.sequence = last === 0 ? 0 : Math.min(cursor.sequence, first - 1);
       cursor.start = cursor.sequence;
@@ -208,7 +220,9 @@ class StreamCheck {
     }
     if (first <= cursor.sequence)
       this.#report("GAP_FALSE", `${text}, but the stream was at ${cursor.sequence} already`);
-    this.#denyGap(channel, first, last, text, undefined);
+    // With its end a log loses trims, too: what was gone for good reason may be there again.
+    const mayBeBack = cause === "RETENTION" && this.#index.lost.hasAny(channel);
+    if (!mayBeBack) this.#denyGap(channel, first, last, text, undefined);
     this.#expect("MISSED", channel, cursor, first, undefined);
     cursor.sequence = Math.max(cursor.sequence, last);
   }
@@ -253,7 +267,7 @@ class StreamCheck {
 }
 
 function newCursor(sequence: number, epoch: number | undefined, forgiven: number): Cursor {
-  return { sequence, epoch, start: sequence, forgiven, brought: new Set() };
+  return { sequence, epoch, reached: sequence, start: sequence, forgiven, brought: new Set() };
 }
 
 /** Index of the first message with a higher sequence. */

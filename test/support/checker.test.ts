@@ -111,6 +111,52 @@ describe("history checker: what is right passes", () => {
     ]);
   });
 
+  it("a lost message that an attempt without an answer brings back behind a later one", () => {
+    const first = sent({ id: "a", sequence: 1 });
+    const lost = { kind: "lost", channel: CHANNEL, epoch: EPOCH, first: 1, last: 1 } as const;
+    const late = [
+      { ...first[0], attempt: "late" },
+      { kind: "unknown", attempt: "late" },
+    ] as readonly HistoryEvent[];
+    const [attempted] = sent({ id: "b", sequence: 1 });
+    const next = [attempted!, { kind: "acked", attempt: "try-b", place: place(1, 7), duplicate: false } as const];
+    const log = fetched([entry("b", 1, 7), entry("a", 2, 7)]);
+    holds([...late, ...first, lost, ...next, log]);
+    breaks("PRODUCER_ORDER", [...first, lost, ...next, log]);
+  });
+
+  it("what was trimmed before a loss, and is there again behind it", () => {
+    const gap = { kind: "gap", stream: "s1", channel: CHANNEL, first: 1, last: 1, cause: "RETENTION" } as const;
+    const lost = { kind: "lost", channel: CHANNEL, epoch: EPOCH, first: 4, last: 9 } as const;
+    holds([...abc, opened("s1", [place(0)]), gap, delivered("s1", "b", 2), lost, logOfAbc]);
+    breaks("GAP_FALSE", [...abc, opened("s1", [place(0)]), { ...gap, cause: "DAMAGED" }, lost, logOfAbc]);
+  });
+
+  it("a message without an answer that is known to be lost, and sent again behind a later one", () => {
+    const lost = { kind: "lost", channel: CHANNEL, epoch: EPOCH, first: 1, last: 1 } as const;
+    const [attempted, acked] = sent({ id: "a", sequence: 1 });
+    const unanswered = [
+      { ...attempted, attempt: "late" },
+      { kind: "unknown", attempt: "late" },
+    ] as readonly HistoryEvent[];
+    const again = [attempted!, { ...acked, place: place(2, 7) } as HistoryEvent];
+    const [next] = sent({ id: "b", sequence: 1 });
+    const after = [next!, { kind: "acked", attempt: "try-b", place: place(1, 7), duplicate: false } as const];
+    const log = fetched([entry("b", 1, 7), entry("a", 2, 7)]);
+    holds([...unanswered, { ...lost, ids: ["a"] }, ...after, ...again, log]);
+    breaks("PRODUCER_ORDER", [...unanswered, lost, ...after, ...again, log]);
+  });
+
+  it("a lost message that was routed to others before anybody was told for whom it is", () => {
+    const lost = { kind: "lost", channel: CHANNEL, epoch: EPOCH, first: 1, last: 1 } as const;
+    const [attempted] = sent({ id: "a", sequence: 1 });
+    const { audience: _unset, ...routed } = attempted as Extract<HistoryEvent, { kind: "attempted" }>;
+    const acked = { kind: "acked", attempt: "try-a", place: place(1, 7), duplicate: false } as const;
+    const read = [opened("s1"), delivered("s1", "a", 1)];
+    holds([routed, ...read, lost, { ...acked, audience: ["carol"] }]);
+    breaks("LEAKED", [{ ...routed, audience: ["carol"] }, ...read, lost, acked]);
+  });
+
   it("a refused message that is sent again behind a later one", () => {
     const attempt = { ...abc[0], attempt: "refused", id: "z", digest: digestOf("z") } as HistoryEvent;
     holds([

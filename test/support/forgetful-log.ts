@@ -144,9 +144,10 @@ export class ForgetfulLog implements MessageLog {
     return { entries, state: stateOf(log), damaged: [] };
   }
 
-  async findId(name: ChannelName, id: string): Promise<number | undefined> {
+  async findId(name: ChannelName, id: string, after: number): Promise<readonly number[]> {
     const log = this.#logs.get(name.key);
-    return log?.entries.slice(log.floor - 1).find((entry) => entry.id === id)?.sequence;
+    const retained = log?.entries.slice(Math.max(log.floor - 1, after)) ?? [];
+    return retained.filter((entry) => entry.id === id).map(({ sequence }) => sequence);
   }
 
   async findTime(name: ChannelName, timeMs: number): Promise<number> {

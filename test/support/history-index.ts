@@ -30,6 +30,8 @@ export interface Publication {
   /** Its number, or when it was sent for the first time after it was last refused: from there on its place is owed. */
   order: number;
   readonly isNumbered: boolean;
+  /** The sender left it to the channel's routing for whom it is. */
+  readonly isRouted: boolean;
   readonly acks: Acked[];
   attempts: number;
   failures: number;
@@ -80,16 +82,30 @@ export interface HistoryIndex {
 /** What the storage is known to have lost. */
 export class LostPlaces {
   readonly #byEpoch = new Map<string, Lost[]>();
+  readonly #channels = new Set<string>();
+  readonly #ids = new Set<string>();
 
   add(lost: Lost): void {
     const key = `${lost.channel}@${lost.epoch}`;
     this.#byEpoch.set(key, [...(this.#byEpoch.get(key) ?? []), lost]);
+    this.#channels.add(lost.channel);
+    for (const id of lost.ids ?? []) this.#ids.add(`${lost.channel}\n${id}`);
   }
 
   /** How the place was lost; undefined: not at all. */
   find({ channel, epoch, sequence }: Place): Lost | undefined {
     const ranges = this.#byEpoch.get(`${channel}@${epoch}`);
     return ranges?.find(({ first, last }) => first <= sequence && sequence <= last);
+  }
+
+  /** Whether the log of the channel lost an end at all. */
+  hasAny(channel: string): boolean {
+    return this.#channels.has(channel);
+  }
+
+  /** Whether a message of this name is known to have been lost in the channel. */
+  has(channel: string, id: string): boolean {
+    return this.#ids.has(`${channel}\n${id}`);
   }
 
   /** Whether the epoch belonged to a log that was deleted. */
@@ -198,6 +214,7 @@ function addAttempt(
   const publication = known ?? {
     ...fresh,
     isNumbered: event.order !== undefined,
+    isRouted: audience === undefined,
     audiences: new Map(),
     acks: [],
     attempts: 0,

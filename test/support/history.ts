@@ -122,6 +122,8 @@ export interface Lost {
   readonly isDeleted?: boolean;
   /** Epochs that the log had had by then: who came to one of them did so before the loss. Default: none but `epoch`. */
   readonly epochs?: readonly number[];
+  /** The messages that were there, where that is known. */
+  readonly ids?: readonly string[];
 }
 
 export interface LogRecord {

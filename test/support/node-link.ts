@@ -20,6 +20,8 @@ export interface NodeLink {
   refuse(count: number): void;
   /** The next so many writes are stored, but their answers are lost. */
   loseAnswers(count: number): void;
+  /** Whether the doorbell was told that there are other nodes; undefined: it was told nothing. */
+  readonly expectsOthers: boolean | undefined;
   /** Writes and reads that were asked for. */
   readonly calls: { puts: number; reads: number };
 }
@@ -40,6 +42,7 @@ export function linkNode(shared: { clock: Clock; directory: Directory; doorbell:
   let readsToFail = 0;
   let answersToLose = 0;
   let due: (() => void)[] = [];
+  let expectsOthers: boolean | undefined;
   const calls = { puts: 0, reads: 0 };
   const listeners = new Set<(ring: Ring) => void>();
   const missed = () => {
@@ -65,6 +68,9 @@ export function linkNode(shared: { clock: Clock; directory: Directory; doorbell:
   };
   return {
     link: {
+      get expectsOthers() {
+        return expectsOthers;
+      },
       calls,
       cut() {
         reachable = false;
@@ -109,6 +115,9 @@ export function linkNode(shared: { clock: Clock; directory: Directory; doorbell:
       delete: (...asked) => call(() => shared.directory.delete(...asked), true),
     },
     doorbell: {
+      expectOthers(present) {
+        expectsOthers = present;
+      },
       ring(ring) {
         if (reachable && running) shared.doorbell.ring(ring);
       },

@@ -28,9 +28,11 @@ export interface TcpProxy {
   retarget(port: number): void;
   /**
    * Cuts every link at its own random age, drawn anew for each connection, until the answered function is called:
-   * by a reset, or with "either" by a reset or a FIN. The draws follow the proxy's seed.
+   * by a reset, or with "either" by a reset or a FIN. The draws follow the proxy's seed. The age counts from when
+   * `sinceBytes` have come from the server (default: 0, from the beginning), so that on a slow machine links do not end
+   * before anything was said on them.
    */
-  cutEach(minMs: number, maxMs: number, how?: "reset" | "either"): () => void;
+  cutEach(minMs: number, maxMs: number, how?: "reset" | "either", sinceBytes?: number): () => void;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -93,14 +95,17 @@ export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> 
   let refusing = false;
   let accepted = 0;
   let impairment: Impairment = {};
-  let cutWindow: { readonly minMs: number; readonly maxMs: number; readonly how: "reset" | "either" } | undefined;
+  let cutWindow: CutWindow | undefined;
   const timers = new Set<NodeJS.Timeout>();
 
-  function cutLater(link: ProxyLink): void {
+  async function cutLater(link: ProxyLink): Promise<void> {
     if (cutWindow === undefined) return;
-    const { minMs, maxMs, how } = cutWindow;
+    const window = cutWindow;
+    const { minMs, maxMs, how, sinceBytes } = window;
     const atMs = minMs + random() * (maxMs - minMs);
     const clean = how === "either" && random() < 0.5;
+    await link.answered(sinceBytes);
+    if (cutWindow !== window || !link.open) return;
     const timer = setTimeout(() => (clean ? link.finish() : link.cut()), atMs);
     timers.add(timer);
     void link.closed.then(() => {
@@ -120,7 +125,7 @@ export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> 
     links.add(link);
     void link.closed.then(() => links.delete(link));
     link.suffer(impairment);
-    cutLater(link);
+    void cutLater(link);
     events.emit("link", link);
   });
   server.listen(0, HOST);
@@ -155,9 +160,9 @@ export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> 
     retarget(value) {
       targetPort = value;
     },
-    cutEach(minMs, maxMs, how = "reset") {
-      cutWindow = { minMs, maxMs, how };
-      for (const link of links) cutLater(link);
+    cutEach(minMs, maxMs, how = "reset", sinceBytes = 0) {
+      cutWindow = { minMs, maxMs, how, sinceBytes };
+      for (const link of links) void cutLater(link);
       return () => {
         cutWindow = undefined;
         for (const timer of timers) clearTimeout(timer);
@@ -177,6 +182,13 @@ export async function openTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> 
     [Symbol.asyncDispose]: () => proxy.close(),
   };
   return proxy;
+}
+
+interface CutWindow {
+  readonly minMs: number;
+  readonly maxMs: number;
+  readonly how: "reset" | "either";
+  readonly sinceBytes: number;
 }
 
 class ProxyLink implements Link {
@@ -214,6 +226,11 @@ class ProxyLink implements Link {
   }
   get bytesDown(): number {
     return this.#down.bytes;
+  }
+
+  /** Resolves when so many bytes have come from the server, or never. */
+  answered(bytes: number): Promise<void> {
+    return this.#down.passed(bytes);
   }
 
   cut(): void {
@@ -275,6 +292,7 @@ class Pipe {
   #timer: NodeJS.Timeout | undefined;
   #heldBytes = 0;
   #stalled = false;
+  #milestone = { bytes: Number.POSITIVE_INFINITY, reached: () => {} };
 
   constructor(from: net.Socket, to: net.Socket) {
     this.#from = from;
@@ -299,9 +317,17 @@ class Pipe {
     if (!this.#stalled && !this.#to.writableNeedDrain && this.#heldBytes < MAX_DELAYED_BYTES) this.#from.resume();
   }
 
+  passed(bytes: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    if (this.bytes >= bytes) resolve();
+    else this.#milestone = { bytes, reached: resolve };
+    return promise;
+  }
+
   /** `undefined` is the FIN. Behind something that is held, everything is held, or the order would break. */
   #pass(chunk: Buffer | undefined): void {
     this.bytes += chunk?.length ?? 0;
+    if (this.bytes >= this.#milestone.bytes) this.#milestone.reached();
     if (this.delayMs === 0 && this.#held.length === 0) {
       this.#write(chunk);
       return;

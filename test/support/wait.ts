@@ -1,15 +1,17 @@
 import { setTimeout as pause } from "node:timers/promises";
 
 export interface WaitOptions {
-  /** How long to wait before giving up, in milliseconds. Default: 10,000. */
+  /** How long to wait before giving up, in milliseconds. Default: 30,000. */
   readonly timeoutMs?: number;
+  /** The pause between two looks, in milliseconds: longer where a look asks other processes. Default: 5. */
+  readonly everyMs?: number;
   /** Said when it gives up: what did not come, and what was seen instead. */
   readonly what?: string | (() => string);
   /** Ends the wait early with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
-const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_TIMEOUT_MS = 30_000;
 /** Short, so that a test is as fast as the condition; long enough that waiting costs the two cores nothing. */
 const POLL_MS = 5;
 
@@ -29,7 +31,7 @@ export async function waitUntil<T>(
       return result as Exclude<T, undefined | null | false>;
     }
     if (performance.now() > deadline) throw new Error(`timed out: ${describe(options, condition)}`);
-    await pause(POLL_MS, undefined, options.signal === undefined ? {} : { signal: options.signal });
+    await pause(options.everyMs ?? POLL_MS, undefined, options.signal === undefined ? {} : { signal: options.signal });
   }
 }
 

@@ -1021,7 +1021,8 @@ export type FetchRequest = Message<"agentbus.v1.FetchRequest"> & {
     case: "position";
   } | {
     /**
-     * After the message of this id; backward: before it. Unknown: NOT_FOUND / MESSAGE_NOT_FOUND.
+     * After the message of this id; backward: before it. Of several with one id, the oldest that `agent_id` may see,
+     * looked for among the first 100; none: NOT_FOUND / MESSAGE_NOT_FOUND.
      *
      * @generated from field: string message_id = 5;
      */
@@ -1157,7 +1158,8 @@ export type GetMessageRequest = Message<"agentbus.v1.GetMessageRequest"> & {
     case: "position";
   } | {
     /**
-     * The id of the message.
+     * The id of the message. Senders choose ids, so several messages may have one: the oldest that `agent_id` may see and
+     * that has not expired, looked for among the first 100 of this id. A position always finds its message.
      *
      * @generated from field: string message_id = 5;
      */

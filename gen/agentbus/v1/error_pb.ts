@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file agentbus/v1/error.proto.
  */
 export const file_agentbus_v1_error: GenFile = /*@__PURE__*/
-  fileDesc("ChdhZ2VudGJ1cy92MS9lcnJvci5wcm90bxILYWdlbnRidXMudjEiywEKBUVycm9yEgwKBGNvZGUYASABKAUSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSLgoLcmV0cnlfZGVsYXkYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoIbWV0YWRhdGEYBSADKAsyIC5hZ2VudGJ1cy52MS5FcnJvci5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AWIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("ChdhZ2VudGJ1cy92MS9lcnJvci5wcm90bxILYWdlbnRidXMudjEiggIKBUVycm9yEgwKBGNvZGUYASABKAUSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSLgoLcmV0cnlfZGVsYXkYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMgoIbWV0YWRhdGEYBSADKAsyIC5hZ2VudGJ1cy52MS5FcnJvci5NZXRhZGF0YUVudHJ5EjUKEGZpZWxkX3Zpb2xhdGlvbnMYBiADKAsyGy5hZ2VudGJ1cy52MS5GaWVsZFZpb2xhdGlvbhovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiNAoORmllbGRWaW9sYXRpb24SDQoFZmllbGQYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAliBnByb3RvMw", [file_google_protobuf_duration]);
 
 /**
  * A failure of one item within a stream that goes on. A failed call carries the same as a status with
@@ -58,6 +58,13 @@ export type Error = Message<"agentbus.v1.Error"> & {
    * @generated from field: map<string, string> metadata = 5;
    */
   metadata: { [key: string]: string };
+
+  /**
+   * The fields that break a rule, as `google.rpc.BadRequest` has them; at most 20. Empty: the failure is of no field.
+   *
+   * @generated from field: repeated agentbus.v1.FieldViolation field_violations = 6;
+   */
+  fieldViolations: FieldViolation[];
 };
 
 /**
@@ -66,4 +73,32 @@ export type Error = Message<"agentbus.v1.Error"> & {
  */
 export const ErrorSchema: GenMessage<Error> = /*@__PURE__*/
   messageDesc(file_agentbus_v1_error, 0);
+
+/**
+ * One field that breaks its rule.
+ *
+ * @generated from message agentbus.v1.FieldViolation
+ */
+export type FieldViolation = Message<"agentbus.v1.FieldViolation"> & {
+  /**
+   * Path of the field within the request, for example "messages[2].metadata".
+   *
+   * @generated from field: string field = 1;
+   */
+  field: string;
+
+  /**
+   * What the rule wants, for a person.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message agentbus.v1.FieldViolation.
+ * Use `create(FieldViolationSchema)` to create a new message.
+ */
+export const FieldViolationSchema: GenMessage<FieldViolation> = /*@__PURE__*/
+  messageDesc(file_agentbus_v1_error, 1);
 

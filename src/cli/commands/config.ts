@@ -1,6 +1,4 @@
 import type { Command } from "commander";
-import { parse } from "yaml";
-import { describeConfig } from "../../config/describe-config.ts";
 import type { Surroundings } from "../bus-command.ts";
 import { addConfigOptions, type ConfigFlags, configOf } from "../config-options.ts";
 import { examples } from "../examples.ts";
@@ -16,7 +14,7 @@ export function addConfig(program: Command, { streams }: Surroundings): void {
     .addHelpText("after", examples("agentbus config check --config agentbus.yaml"))
     .action((_options: unknown, command: Command) =>
       withTerminal(command, async (terminal, flags) => {
-        configOf(withoutJson(flags));
+        await configOf(withoutJson(flags));
         if (terminal.json) await terminal.printJson({ valid: true });
         else await terminal.print("The configuration is good.");
       }),
@@ -26,8 +24,9 @@ export function addConfig(program: Command, { streams }: Surroundings): void {
     .addHelpText("after", examples("agentbus config print", "agentbus config print --set limits.maxHops=8"))
     .action((_options: unknown, command: Command) =>
       withTerminal(command, async (terminal, flags) => {
-        const text = describeConfig(configOf(withoutJson(flags)));
-        if (terminal.json) await terminal.printJson(parse(text));
+        const { describeConfig } = await import("../../config/describe-config.ts");
+        const text = describeConfig(await configOf(withoutJson(flags)));
+        if (terminal.json) await terminal.printJson((await import("yaml")).parse(text));
         else await terminal.print(text.trimEnd());
       }),
     );

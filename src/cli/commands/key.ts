@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { stringify } from "yaml";
 import type { Surroundings } from "../bus-command.ts";
 import { examples } from "../examples.ts";
 import { repeated } from "../option-values.ts";
@@ -48,6 +47,7 @@ export function addKey(program: Command, { streams }: Surroundings, createApiKey
       terminal.note("The key. It is not shown again; give it to the client, for example as AGENTBUS_API_KEY:");
       await terminal.print(key);
       terminal.note("\nAdd to the server's configuration:\n");
+      const { stringify } = await import("yaml");
       terminal.note(stringify({ auth: { apiKeys: [entry] } }).trimEnd());
     });
 }

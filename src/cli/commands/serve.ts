@@ -18,7 +18,7 @@ export function addServe(program: Command): void {
       ),
     )
     .action(async (_options: unknown, command: Command) => {
-      const config = configOf(command.optsWithGlobals<ConfigFlags>());
+      const config = await configOf(command.optsWithGlobals<ConfigFlags>());
       // Loaded here, so that the other commands start without the server.
       const { serve } = await import("../serve.ts");
       await serve(config);

@@ -50,9 +50,9 @@ const NODE_COLUMNS: readonly Column<Node>[] = [
     value: (node) => (node.uptimeDuration === undefined ? "" : upText(durationMs(node.uptimeDuration))),
   },
   { heading: "CONNECTIONS", value: (node) => node.connections },
-  { heading: "SUBSCRIPTIONS", value: (node) => node.subscriptions },
-  { heading: "PUBLISHED/S", value: (node) => node.publishRate.toFixed(1) },
-  { heading: "DELIVERED/S", value: (node) => node.deliveryRate.toFixed(1) },
+  { heading: "READERS", value: (node) => node.subscriptions },
+  { heading: "IN/S", value: (node) => node.publishRate.toFixed(1) },
+  { heading: "OUT/S", value: (node) => node.deliveryRate.toFixed(1) },
 ];
 
 function upText(ms: number): string {

@@ -319,6 +319,24 @@ describe("Subscribe", () => {
     await bus.settle();
     assert.deepEqual([bus.subscriptions.count, await handled()], [0, ["BusService/Subscribe CANCELLED 1"]]);
   });
+
+  // A client that gave up and came back lost its new stream to the old one, for good: TAKEN_OVER is not asked for again.
+  it.each(["left before", "left while", "deadline before", "deadline while"])(
+    "S2-I.1: one that is over before it is open (%s) takes an exclusive name from nobody",
+    async (how) => {
+      const { bus, call } = await openCalls();
+      const live = await bus.read({ channels: [EXPLORE], exclusive: "main" });
+      const sink = call(fastSubscribe, "grpc", how.startsWith("deadline") ? { "grpc-timeout": "50m" } : {});
+      sink.client.onData(frameOf(subscribeRequest({ exclusive: "main" })));
+      sink.client.onEnd();
+      if (how.endsWith("while")) while (bus.subscriptions.count < 2) await undefined;
+      if (how.startsWith("left")) sink.client.onClose(false);
+      else bus.clock.advance(50);
+      if (how.endsWith("while")) assert.equal(bus.subscriptions.count, 1, "it is given up at once");
+      await bus.settle();
+      assert.deepEqual([bus.subscriptions.count, live.subscription.finished], [1, undefined]);
+    },
+  );
 });
 
 describe("PublishStream", () => {

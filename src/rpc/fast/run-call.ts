@@ -23,6 +23,8 @@ export interface FastHandler {
   /** The client sends no more. May throw. */
   onEnd(): void;
   onDrain(): void;
+  /** The call was ended from here (its deadline, say); how soon the client hears of it is another matter. */
+  onFinish?(): void;
   /** Always called, once, last. */
   onClose(graceful: boolean): void;
 }
@@ -148,6 +150,7 @@ class CallRun implements SinkEvents {
     if (this.#call.finished) return;
     this.#code ??= error?.code ?? "OK";
     this.#call.finish(error);
+    this.#handler?.onFinish?.();
   }
 }
 

@@ -12,6 +12,8 @@ export const fastSubscribe: FastMethod = {
   unary: false,
   open(call, identity, { bus, callers, validator }, finish) {
     let subscription: Subscription | undefined;
+    /** Also while it is being opened. */
+    let made: Subscription | undefined;
     let request: SubscribeRequest | undefined;
     let writable = true;
     let pumping = false;
@@ -35,16 +37,15 @@ export const fastSubscribe: FastMethod = {
     const start = async (asked: SubscribeRequest) => {
       try {
         validator.check(SubscribeRequestSchema, asked);
-        const opened = await bus.subscriptions.open(subscribeInput(asked, callers.actor(identity, asked.agentId)));
-        if (closed || call.finished) {
-          opened.close(wasGraceful);
-          return;
-        }
-        subscription = opened;
-        opened.onReady = pump;
+        const input = subscribeInput(asked, callers.actor(identity, asked.agentId));
+        subscription = await bus.subscriptions.open(input, (opening) => {
+          made = opening;
+          if (closed || call.finished) opening.close(wasGraceful);
+        });
+        subscription.onReady = pump;
         pump();
       } catch (thrown) {
-        finish(toBusError(thrown, bus.logger));
+        if (!closed) finish(toBusError(thrown, bus.logger));
       }
     };
 
@@ -61,10 +62,13 @@ export const fastSubscribe: FastMethod = {
         writable = true;
         pump();
       },
+      onFinish() {
+        made?.close(false);
+      },
       onClose(graceful) {
         closed = true;
         wasGraceful = graceful;
-        subscription?.close(graceful);
+        made?.close(graceful);
       },
     };
   },

@@ -11,7 +11,7 @@ from typing import Any
 
 from agentbus import Agent, AgentBus, Message, Receipt, Subscription
 
-ASK_SECONDS = 60
+ASK_SECONDS = 150
 
 
 class Talker:

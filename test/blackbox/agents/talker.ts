@@ -26,7 +26,7 @@ export interface Part {
 /** What it says beside events: it listens, or has said and asked everything and knows that it is stored. */
 export type Milestone = { readonly milestone: "listening" | "finished" };
 
-const ASK_MS = 60_000;
+const ASK_MS = 150_000;
 
 const tell = (line: HistoryEvent | Milestone) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const digestOf = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 24);

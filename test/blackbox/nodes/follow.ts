@@ -58,7 +58,7 @@ export function follow(clients: WireClients, request: MessageInitShape<typeof Su
         what: () => `the stream to open (${over ?? "no answer"})`,
       });
     },
-    async count(wanted, timeoutMs = 15_000) {
+    async count(wanted, timeoutMs = 60_000) {
       const what = () => `${wanted} messages; ${messages().length} came (${over ?? "still open"})`;
       await waitUntil(() => messages().length >= wanted, { timeoutMs, what });
     },

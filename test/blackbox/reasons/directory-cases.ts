@@ -84,6 +84,16 @@ export const DIRECTORY_CASES: readonly BadRequest[] = [
   room("DeleteChannel", "somebody's inbox", "RESERVED_NAME", { room: "_inbox", channel: "alice" }),
   room("JoinChannel", "no agent", "AGENT_ID_REQUIRED", { room: "lab", channel: "notes" }),
   room("JoinChannel", "S3-E.1: a full channel", "CHANNEL_FULL", { agentId: "bob", room: "lab", channel: "full" }),
+  room("JoinChannel", "a full channel, by somebody new", "CHANNEL_FULL", {
+    agentId: "stranger",
+    room: "lab",
+    channel: "full",
+  }),
+  room("JoinChannel", "a channel that may not be created, by somebody new", "CHANNEL_NOT_FOUND", {
+    agentId: "stranger",
+    room: "closed",
+    channel: "new",
+  }),
   room("JoinChannel", "a reserved room", "RESERVED_NAME", { agentId: "bob", room: "_inbox", channel: "bob" }),
   room("JoinChannel", "an agent id with a space", "INVALID_FIELD", { agentId: "b ob", room: "lab", channel: "notes" }),
   room("LeaveChannel", "an unknown channel", "CHANNEL_NOT_FOUND", { agentId: "bob", room: "lab", channel: "none" }),

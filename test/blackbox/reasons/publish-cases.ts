@@ -227,6 +227,29 @@ export const PUBLISH_CASES: readonly BadRequest[] = [
   },
   { ...message("S0-2.1.3d: one in turn, and nobody online", "NO_CANDIDATE", {}), ...inChannel("in-turn", {}) },
 
+  // The same where sender and channel would come to be with the message
+  ...["stranger", "bob"].flatMap((agentId) => [
+    onDemand(agentId, "a room by capability that nobody has", "NO_CANDIDATE", "asks", { name: "fly" }),
+    onDemand(agentId, "a room by capability, and none named", "NO_CANDIDATE", "asks", {}),
+    onDemand(agentId, "a room that goes in turn, and nobody is there", "NO_CANDIDATE", "turns", {}),
+    onDemand(agentId, "a room for a group without agents", "NO_CANDIDATE", "group", {}),
+    onDemand(agentId, "a room for one, and nobody named", "RECIPIENT_REQUIRED", "single", {}),
+    onDemand(agentId, "a room that decides alone", "RECIPIENTS_NOT_ALLOWED", "strict", { to: { agents: ["bob"] } }),
+    onDemand(agentId, "a room that creates no channels", "CHANNEL_NOT_FOUND", "closed", {}),
+  ]),
+  request("a new sender to lab:by-capability", "NO_CANDIDATE", {
+    agentId: "stranger",
+    channel: "by-capability",
+    messages: [{ text: "refused", name: "fly" }],
+  }),
+  request("a new sender to lab:in-turn", "NO_CANDIDATE", { agentId: "stranger", channel: "in-turn" }),
+  request("a new sender to somebody's inbox, as a guess", "UNKNOWN_RECIPIENT", {
+    agentId: "stranger",
+    room: "",
+    channel: "",
+    messages: [{ text: "refused", to: { agents: ["nobody-here"] } }],
+  }),
+
   // What only the server sets
   message("a room within the message", "SERVER_FIELD", { room: "lab" }),
   message("a channel within the message", "SERVER_FIELD", { channel: "notes" }),
@@ -247,6 +270,12 @@ export const PUBLISH_CASES: readonly BadRequest[] = [
   message("the same key with other content", "IDEMPOTENCY_CONFLICT", { text: "other", idempotencyKey: "used" }),
   message("the same id with other content", "IDEMPOTENCY_CONFLICT", { text: "other", id: "used-id" }),
 ];
+
+/** To a channel that is not there, of a room whose channels come to be on demand. */
+function onDemand(agentId: string, title: string, reason: string, room: string, fields: JsonObject): BadRequest {
+  const messages = [{ text: "refused", ...fields }];
+  return request(`${agentId} to a new channel of ${title}`, reason, { agentId, room, channel: "new", messages });
+}
 
 function inChannel(channel: string, fields: JsonObject): Pick<BadRequest, "json"> {
   return { json: { ...to, channel, messages: [{ text: "refused", ...fields }] } };

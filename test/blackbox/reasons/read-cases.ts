@@ -44,6 +44,10 @@ export function readCases({ first, head }: Known): readonly BadRequest[] {
     ["a negative priority", { minPriority: -1 }],
   ];
   return [
+    subscribe("somebody new, and a second channel that may not be created", "CHANNEL_NOT_FOUND", {
+      agentId: "stranger",
+      channels: ["lab:never-made", "closed:new"],
+    }),
     subscribe("no agent", "AGENT_ID_REQUIRED", { agentId: "" }),
     subscribe("an agent id with a space", "INVALID_FIELD", { agentId: "b ob" }, "agent_id"),
     subscribe("a channel without a room", "BAD_NAME", { channels: ["notes"] }),

@@ -9,12 +9,12 @@ import { DIRECTORY_CASES } from "./directory-cases.ts";
 import { assertReason } from "./provoked.ts";
 import { PUBLISH_CASES } from "./publish-cases.ts";
 import { type Known, readCases } from "./read-cases.ts";
-import { snapshot } from "./snapshot.ts";
+import { STEADY, snapshot } from "./snapshot.ts";
 import { send, WAYS } from "./ways.ts";
 
 /** Requests that must be refused, each on every way, and each without a trace. */
 export function describeRefusals(): void {
-  const bus = useBus({ args: ["--set", "cleanupInterval=100ms"] });
+  const bus = useBus({ args: [...STEADY, "--set", "cleanupInterval=100ms"] });
   let clients: WireClients;
   const known = { first: "", head: "" };
 
@@ -73,6 +73,18 @@ async function prepare({ rooms, agents, bus: service }: WireClients): Promise<Kn
   for (const [channel, config] of Object.entries(channels)) {
     await rooms.createChannel({ channel: { room, channel, config } });
   }
+  // Rooms whose channels come to be on demand, and are routed as the room says.
+  const defaults = {
+    asks: { strategy: RoutingStrategy.CAPABILITY },
+    turns: { strategy: RoutingStrategy.ROUND_ROBIN },
+    group: { strategy: RoutingStrategy.SUBGROUP, recipients: { groups: ["nobody-here"] } },
+    single: { strategy: RoutingStrategy.INDIVIDUAL },
+    strict: { allowSenderRecipients: false },
+  };
+  for (const [name, routing] of Object.entries(defaults)) {
+    await rooms.createRoom({ room: { room: name, defaults: { routing } } });
+  }
+  await rooms.createRoom({ room: { room: "closed", autoCreateChannels: false } });
   await rooms.joinChannel({ agentId: "alice", room, channel: "full" });
   await rooms.joinChannel({ agentId: "alice", room, channel: "in-turn" });
   const say = (channel: string, ...messages: Parameters<typeof service.publish>[0]["messages"] & object) =>

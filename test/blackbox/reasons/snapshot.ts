@@ -4,6 +4,9 @@ import { ChannelSchema, RoomSchema } from "../../../gen/agentbus/v1/room_pb.ts";
 import { scrape } from "../../support/metrics.ts";
 import type { WireClients } from "../../support/wire-clients.ts";
 
+/** For servers of which snapshots are compared: nobody who was cut off goes offline in between. */
+export const STEADY = ["--set", "agents.lease=1h"];
+
 /** Changes with each reading, or by the mere passing of time. */
 const RESTLESS = ["lastActivityTime", "connectTime", "subscriptionCount", "subscriptions"];
 

@@ -8,6 +8,7 @@ import { waitUntil, within } from "../../support/wait.ts";
 import { openClients, type WireClients } from "../../support/wire-clients.ts";
 import { unique, useBus } from "../shared-bus.ts";
 import { assertItemReason, assertReason } from "./provoked.ts";
+import { STEADY, snapshot } from "./snapshot.ts";
 import { send, WAYS } from "./ways.ts";
 
 const LIMITS = {
@@ -30,7 +31,8 @@ const text = (value: string) => ({ payload: { case: "text" as const, value } });
 
 /** Refusals that depend on what is there already, or on how much. */
 export function describeStates(): void {
-  const bus = useBus({ args: Object.entries(LIMITS).flatMap(([key, value]) => ["--set", `limits.${key}=${value}`]) });
+  const limits = Object.entries(LIMITS).flatMap(([key, value]) => ["--set", `limits.${key}=${value}`]);
+  const bus = useBus({ args: [...STEADY, ...limits] });
   const room = "lab";
   let clients: WireClients;
 
@@ -42,6 +44,10 @@ export function describeStates(): void {
     for (const channel of ["one", "two", "three"]) await clients.rooms.createChannel({ channel: { room, channel } });
     return () => clients.close();
   });
+
+  async function subscribed(agentId: string, channel: string): Promise<void> {
+    for await (const _ of clients.bus.subscribe({ agentId, channels: [channel] })) return;
+  }
 
   it("S0-2.2.2: rooms, channels and agents are as many as allowed: TOO_MANY", async () => {
     const { rooms, agents } = clients;
@@ -56,17 +62,35 @@ export function describeStates(): void {
         await rooms.createChannel({ channel: { room, channel: unique("channel") } });
       }
     };
-    assertReason(await failed(createChannels()), "TOO_MANY");
-    for (const { channel } of (await rooms.listChannels({ room })).channels) {
-      if (channel.startsWith("channel-")) await rooms.deleteChannel({ room, channel });
-    }
-
-    const useAgents = async () => {
-      for (let i = 0; i <= LIMITS.implicitAgents; i++) {
-        await clients.bus.publish({ agentId: unique("used"), room, channel: "one", messages: [text("hi")] });
+    const fillChannels = async () => assertReason(await failed(createChannels()), "TOO_MANY");
+    const removeChannels = async () => {
+      for (const { channel } of (await rooms.listChannels({ room })).channels) {
+        if (channel.startsWith("channel-")) await rooms.deleteChannel({ room, channel });
       }
     };
+    await fillChannels();
+    await removeChannels();
+
+    const publish = (agentId: string, to: { readonly room: string; readonly channel: string }) =>
+      clients.bus.publish({ agentId, ...to, messages: [text("hi")] });
+    const refusedWithoutTrace = async (call: () => Promise<unknown>) => {
+      const before = await snapshot(bus().url, clients);
+      assertReason(await failed(call()), "TOO_MANY");
+      assert.deepEqual(await snapshot(bus().url, clients), before, "the request left a trace");
+    };
+    const stranger = unique("stranger");
+    await refusedWithoutTrace(() => publish(stranger, { room: unique("room"), channel: "new" }));
+    await fillChannels();
+    await refusedWithoutTrace(() => publish(stranger, { room, channel: "new" }));
+    await refusedWithoutTrace(() => rooms.joinChannel({ agentId: stranger, room, channel: "new" }));
+    await refusedWithoutTrace(() => subscribed(stranger, "lab:new"));
+    await removeChannels();
+
+    const useAgents = async () => {
+      for (let i = 0; i <= LIMITS.implicitAgents; i++) await publish(unique("used"), { room, channel: "one" });
+    };
     assertReason(await failed(useAgents()), "TOO_MANY");
+    await refusedWithoutTrace(() => publish(stranger, { room, channel: "new" }));
     const registerAgents = async () => {
       for (let i = 0; i <= LIMITS.agents; i++) await agents.registerAgent({ agent: { agentId: unique("known") } });
     };
@@ -107,6 +131,11 @@ export function describeStates(): void {
     };
     for (let hop = 0; hop <= LIMITS.maxHops; hop++) await react();
     assertReason(await failed(react()), "HOP_LIMIT");
+    const stranger = { agentId: unique("stranger"), room, channel: "new" };
+    const before = await snapshot(bus().url, clients);
+    const messages = [{ ...text("because"), causation }];
+    assertReason(await failed(clients.bus.publish({ ...stranger, messages })), "HOP_LIMIT");
+    assert.deepEqual(await snapshot(bus().url, clients), before, "the request left a trace");
   });
 
   it("S4-8c: a sender beyond its rate: RATE_LIMITED with a delay, and others go on", async () => {
@@ -118,6 +147,15 @@ export function describeStates(): void {
     assert.ok(failure.hasRetryDelay);
     assert.equal(failure.metadata["retry"], "SAME");
     await publish("agent-3", 1);
+    const before = await snapshot(bus().url, clients);
+    const stranger = { agentId: unique("stranger"), room, channel: "new" };
+    const many = (message: object) => Array.from({ length: LIMITS.senderBurst }, () => message);
+    const toNobody = many({ ...text("x"), to: { agents: ["nobody-here"] } });
+    assertReason(await failed(clients.bus.publish({ ...stranger, messages: toNobody })), "UNKNOWN_RECIPIENT");
+    // Its tokens are spent all the same, so a sender that nobody knows is too fast.
+    const good = many(text("x"));
+    assertReason(await failed(clients.bus.publish({ ...stranger, messages: good })), "RATE_LIMITED");
+    assert.deepEqual(await snapshot(bus().url, clients), before, "the request left a trace");
   });
 
   it("S3-E.2: a stream that was refused takes the refused request first: RESEND_REQUIRED", async () => {

@@ -14,7 +14,7 @@ import {
 import { openClients, type WireClients } from "../../support/wire-clients.ts";
 import { useBus } from "../shared-bus.ts";
 import { assertReason } from "./provoked.ts";
-import { snapshot } from "./snapshot.ts";
+import { STEADY, snapshot } from "./snapshot.ts";
 
 const PUBLISH = "/agentbus.v1.BusService/Publish";
 const good = toBinary(
@@ -131,7 +131,7 @@ const HTTP_REQUESTS: readonly (RawRequest & { readonly title: string; readonly s
 
 /** What breaks below the messages. */
 export function describeTransport(): void {
-  const bus = useBus();
+  const bus = useBus({ args: STEADY });
   let clients: WireClients;
 
   beforeAll(() => {

@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { raisedBriefly, textsOf } from "./remote-sdk.ts";
 import type { Scenario } from "./stage.ts";
 
+/** Waited for to its end, and long enough for answers that are given at once. */
+const SOON_MS = 3_000;
+
 /** Questions and answers. */
 export const ASKING: readonly Scenario[] = [
   {
@@ -64,7 +67,7 @@ export const ASKING: readonly Scenario[] = [
       await critics[0]!.questions.next();
 
       // The third one never answers: what came counts when the time is up.
-      const some = asker.ask("late?", { channel, to: names, answers: "audience", timeoutMs: 1_500 });
+      const some = asker.ask("late?", { channel, to: names, answers: "audience", timeoutMs: SOON_MS });
       await answerAll(critics.slice(0, 2));
       assert.deepEqual((await some).map(({ sender }) => sender).sort(), names.slice(0, 2).sort());
 
@@ -83,7 +86,7 @@ export const ASKING: readonly Scenario[] = [
       const [asker, silent] = [bus.agent(stage.name("asker")), bus.agent(stage.name("silent"))];
       const questions = await silent.listen();
       await stage.settled();
-      const unanswered = asker.ask("hello?", { to: silent.id, timeoutMs: 1_500 });
+      const unanswered = asker.ask("hello?", { to: silent.id, timeoutMs: SOON_MS });
       const question = await questions.next();
       assert.equal(await raisedBriefly(unanswered), "DEADLINE_EXCEEDED DEADLINE SAME");
       const unknown = asker.ask("hello?", { to: stage.name("nobody") });

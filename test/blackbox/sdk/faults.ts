@@ -92,6 +92,14 @@ export const FAULTS: readonly Scenario[] = [
     },
   },
   {
+    title: "S3-E.2, S3-SC-008: agents whose link swallows what they say go on at the next address",
+    play: (stage) => playSilence(stage, "both"),
+  },
+  {
+    title: "S3-E.2, S3-SC-008: so do agents who are still heard and hear nothing",
+    play: (stage) => playSilence(stage, "down"),
+  },
+  {
     title: "S0-2.1.4b, S3-SC-003: a server killed with -9 and started again has what it acknowledged; agents go on",
     play: playKill,
   },
@@ -105,6 +113,41 @@ export const FAULTS: readonly Scenario[] = [
     play: playNodeDeath,
   },
 ];
+
+/** As behind a frozen node or a host that is gone: no FIN and no reset. */
+async function playSilence(stage: Stage, blackHole: "both" | "down"): Promise<void> {
+  const channel = stage.channel();
+  const proxy = await stage.openProxy();
+  const [direct] = stage.urls as [string];
+  // One client for each way of speaking, so that none learns of the silence from another. What they may take is far below
+  // the defaults by which a client gives a message or a call up.
+  const open = () =>
+    stage.open({
+      urls: [proxy.url, direct],
+      pingIntervalMs: 100,
+      pingTimeoutMs: 200,
+      attemptTimeoutMs: 500,
+      callTimeoutMs: 10_000,
+      sendTimeoutMs: 10_000,
+    });
+  const [sends, reads, calls] = [await open(), await open(), await open()];
+  const alice = sends.agent("alice");
+  await alice.send("before", { channel });
+  // Where there are no PINGs, heartbeats that stay away tell.
+  const reading = await reads
+    .agent("bob")
+    .listen({ channels: [channel], start: "earliest", heartbeatIntervalMs: 1_000 });
+  assert.deepEqual(textsOf(await reading.take(1)), ["before"]);
+  await calls.ping();
+
+  proxy.impair({ blackHole });
+  const sending = TEXTS.map((text) => alice.send(text, { channel }));
+  await calls.createChannel(stage.channel());
+  await Promise.all(sending);
+  assert.deepEqual(textsOf(await reading.take(COUNT)), TEXTS);
+  for (const bus of [sends, reads, calls]) assert.equal(await bus.url(), direct);
+  assert.deepEqual(textsOf(await alice.history(channel)), ["before", ...TEXTS]);
+}
 
 async function playKill(stage: Stage): Promise<void> {
   const channel = stage.channel();

@@ -4,6 +4,7 @@ import type {
   AskOptions,
   Channels,
   FetchOptions,
+  LinkOptions,
   MessageReference,
   RoomSettings,
   SendOptions,
@@ -26,7 +27,7 @@ import { type SdkProcess, StepFailed } from "./sdk-process.ts";
 
 export type Said = string | Uint8Array | object | number | boolean | undefined;
 type Unsignalled<T> = Omit<T, "signal">;
-export type BusSetup = Pick<AgentBusOptions, "urls" | "sendTimeoutMs" | "closeTimeoutMs" | "callTimeoutMs"> & {
+export type BusSetup = Pick<AgentBusOptions, keyof LinkOptions | "urls" | "sendTimeoutMs" | "closeTimeoutMs"> & {
   readonly apiKey?: string;
   /** Keeps positions in this file. */
   readonly positionsFile?: string;

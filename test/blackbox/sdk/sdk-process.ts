@@ -50,7 +50,7 @@ export class StepFailed extends Error {
 }
 
 /** No step of a scenario waits for anything longer: what hangs is named. */
-const STEP_MS = 30_000;
+const STEP_MS = 60_000;
 
 interface Waiting {
   readonly step: string;

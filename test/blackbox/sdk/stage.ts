@@ -5,7 +5,7 @@ import { BusNodes, type BusNodesOptions } from "../../support/bus-nodes.ts";
 import { openTcpProxy, type TcpProxy } from "../../support/tcp-proxy.ts";
 import type { TestStorage } from "../../support/test-storage.ts";
 import { waitUntil, within } from "../../support/wait.ts";
-import { openClients } from "../../support/wire-clients.ts";
+import { openClients, type WireClients } from "../../support/wire-clients.ts";
 import { type BusSetup, RemoteBus } from "./remote-sdk.ts";
 import { type Language, SdkProcess } from "./sdk-process.ts";
 
@@ -19,6 +19,24 @@ export interface Scenario {
 }
 
 let names = 0;
+const PAGE = 1_000;
+const ASK_EVERY_MS = 20;
+
+/** What a node knows of what is shared: equal counts would not say that it is the same. Throws beyond one page. */
+async function knowledgeOf({ agents, rooms }: WireClients): Promise<string> {
+  const pages = await Promise.all([
+    agents.listAgents({ pageSize: PAGE }),
+    rooms.listRooms({ pageSize: PAGE }),
+    rooms.listChannels({ pageSize: PAGE }),
+  ]);
+  if (pages.some(({ nextPageToken }) => nextPageToken !== "")) throw new Error(`more than ${PAGE} of a kind`);
+  const [known, { rooms: all }, { channels }] = pages;
+  return [
+    ...known.agents.map(({ agentId, revision, state }) => `${agentId} ${revision} ${state}`),
+    ...all.map(({ room, revision }) => `${room} ${revision}`),
+    ...channels.map(({ room, channel, revision, memberCount }) => `${room}:${channel} ${revision} ${memberCount}`),
+  ].join();
+}
 
 /** What a scenario has: nodes shared with the others, an SDK to talk to them with, and what it adds to that. */
 export class Stage {
@@ -83,7 +101,7 @@ export class Stage {
             return false;
           },
         ),
-      { what: () => (last instanceof Error ? last.message : String(last)) },
+      { everyMs: ASK_EVERY_MS, what: () => (last instanceof Error ? last.message : String(last)) },
     );
   }
 
@@ -92,13 +110,14 @@ export class Stage {
     if (this.urls.length === 1) return;
     const clients = this.urls.map((url) => openClients(url));
     try {
-      await waitUntil(async () => {
-        const statuses = await Promise.all(clients.map(({ admin }) => admin.getStatus({ maxChannels: 1 })));
-        const counts = statuses.map(({ agents, agentsOnline, rooms, channels }) => {
-          return [agents, agentsOnline, rooms, channels].join();
-        });
-        return new Set(counts).size === 1;
-      });
+      let known: readonly string[] = [];
+      await waitUntil(
+        async () => {
+          known = await Promise.all(clients.map(knowledgeOf));
+          return new Set(known).size === 1;
+        },
+        { everyMs: ASK_EVERY_MS, what: () => `the nodes to know the same; they know\n${known.join("\n")}` },
+      );
     } finally {
       for (const client of clients) client.close();
     }

@@ -43,8 +43,10 @@ const MESSAGES = 240;
 const QUESTIONS = 40;
 /** So that the talk lasts for several cuts of each link. */
 const THINK_MS = 25;
+/** More than what a connection says of itself when it opens. */
+const ANSWER_BYTES = 200;
 /** For everything that everyone says. The talk itself takes less than ten seconds. */
-const TALK_MS = 35_000;
+const TALK_MS = 150_000;
 
 /**
  * Agents of both languages hold one talk, each over a link of its own that is cut again and again, by resets and by
@@ -76,7 +78,7 @@ export async function runTalk({ ports, seed, onThird }: TalkOptions): Promise<Ta
     };
 
     await all((talker) => talker.milestone === "listening", "listen");
-    const stops = talkers.map(({ proxy }) => proxy.cutEach(500, 3_000, "either"));
+    const stops = talkers.map(({ proxy }) => proxy.cutEach(500, 3_000, "either", ANSWER_BYTES));
     for (const talker of talkers) talker.go();
     if (onThird !== undefined) {
       await all((talker) => talker.acked >= MESSAGES / 3, `have ${MESSAGES / 3} messages stored`);

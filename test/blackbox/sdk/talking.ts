@@ -236,6 +236,10 @@ async function playRefusals(stage: Stage): Promise<void> {
   assert.ok(wrong.kind === "BusError");
   assert.deepEqual([wrong.code, wrong.reason, wrong.retry], ["INVALID_ARGUMENT", "INVALID_FIELD", "NEVER"]);
   assert.deepEqual(wrong.violations, ["max_messages"]);
+  // The same facts, whether a call failed or one item of a stream that goes on.
+  const item = await raised(alice.send("x", { channel, priority: 10 }));
+  assert.ok(item.kind === "BusError");
+  assert.deepEqual([item.index, item.violations], [0, ["messages[0].priority"]]);
   assert.equal((await raised(alice.send("x", { channel: "no-colon" }))).kind, "Usage");
 
   await bus.createChannel(channel, { maxMembers: 1 });
