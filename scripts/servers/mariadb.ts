@@ -1,6 +1,8 @@
 import { firstBytes } from "./first-bytes.ts";
 import type { ServerKind } from "./server-kind.ts";
 
+/** Of its own: a server that starts removes every temporary table from its folder, also another server's. */
+const temporary = (folder: string) => `--tmpdir=${folder}`;
 const commit = (fsync: boolean) => `--innodb-flush-log-at-trx-commit=${fsync ? 1 : 0}`;
 
 export const mariadb: ServerKind = {
@@ -20,13 +22,13 @@ export const mariadb: ServerKind = {
   prepare: ({ programs, folder }) => [
     programs[0]!,
     ...["--no-defaults", `--datadir=${folder}/data`, "--auth-root-authentication-method=normal"],
-    ...["--skip-test-db", "--skip-name-resolve"],
+    ...["--skip-test-db", "--skip-name-resolve", temporary(folder)],
   ],
   serve: ({ programs, port, folder, fsync }) => [
     programs[1]!,
     ...["--no-defaults", `--datadir=${folder}/data`, `--port=${port}`, "--bind-address=127.0.0.1"],
     ...[`--socket=${folder}/s.sock`, `--pid-file=${folder}/p.pid`, "--skip-name-resolve", "--skip-log-bin"],
-    ...[commit(fsync), "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"],
+    ...[commit(fsync), temporary(folder), "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"],
   ],
   url: (host, port) => `mysql://root@${host}:${port}/mysql`,
   // It greets first: three bytes of length, one of number, then the protocol's version, 10.
