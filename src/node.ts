@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { builtInStorages } from "./built-in-storages.ts";
 import type { Bus } from "./bus/bus.ts";
-import { DeclaredRooms } from "./bus/declared-rooms.ts";
+import { DeclaredRooms } from "./bus/rooms/declared-rooms.ts";
 import { Traffic } from "./bus/traffic.ts";
 import { isLoopbackAddress } from "./config/check-together.ts";
 import { withoutPassword } from "./config/describe-config.ts";
@@ -14,7 +14,7 @@ import { createMeters } from "./observability/meters.ts";
 import { type OpenBus, openBus } from "./open-bus.ts";
 import { RoutingRegistry } from "./routing/routing-registry.ts";
 import { createRpc, type Rpc } from "./rpc/create-rpc.ts";
-import { REFLECTED_FILES } from "./rpc/reflected-files.ts";
+import { REFLECTED_FILES } from "./rpc/handlers/reflected-files.ts";
 import { createWaitingRpc } from "./rpc/waiting-rpc.ts";
 import { createApiKeyAuthenticator } from "./server/api-keys.ts";
 import { createEndpoints } from "./server/endpoints.ts";

@@ -1,7 +1,7 @@
 import type { PlantedBug } from "./planted-bug.ts";
 import { simulated } from "./simulated.ts";
 
-const SUBSCRIPTION = "src/bus/subscription.ts";
+const SUBSCRIPTION = "src/bus/reading/subscription.ts";
 const RESUME = {
   file: "test/property/resume.test.ts",
   title: "S3-US3.1: what a reader gathers and the gaps it was told are exactly what it may see of the log",
@@ -14,7 +14,7 @@ export const NODE_BUGS: readonly PlantedBug[] = [
     harm: "a publish is answered, and shown, while the storage may still refuse it",
     patches: [
       {
-        file: "src/bus/publisher.ts",
+        file: "src/bus/publishing/publisher.ts",
         find: "      if (outcome instanceof Promise || outcome.kind",
         replace: `      if (outcome instanceof Promise) {
         outcome.catch(() => {});
@@ -25,8 +25,8 @@ export const NODE_BUGS: readonly PlantedBug[] = [
       },
     ],
     caughtBy: [
-      { file: "src/bus/publisher.test.ts", title: "is stored before it is answered or shown to anyone" },
-      { file: "src/bus/publisher.test.ts", title: "that the store refuses is shown to nobody" },
+      { file: "src/bus/publishing/publisher.test.ts", title: "is stored before it is answered or shown to anyone" },
+      { file: "src/bus/publishing/publisher.test.ts", title: "that the store refuses is shown to nobody" },
       simulated("full"),
     ],
   },
@@ -40,18 +40,18 @@ export const NODE_BUGS: readonly PlantedBug[] = [
         replace: "      if (cursor.announced <= cursor.after) continue;\n",
       },
       {
-        file: "src/bus/fetcher.ts",
+        file: "src/bus/reading/fetcher.ts",
         find: "        from = entry.sequence;\n        scanned++;\n        if (!visible) continue;\n",
         replace: "        scanned++;\n        if (!visible) continue;\n        from = entry.sequence;\n",
       },
     ],
     caughtBy: [
       {
-        file: "src/bus/subscription.test.ts",
+        file: "src/bus/reading/subscription.test.ts",
         title: "S3-US3.1: tell positions past what was silently skipped, and only when they moved",
       },
       {
-        file: "src/bus/fetcher.test.ts",
+        file: "src/bus/reading/fetcher.test.ts",
         title: "has the messages that fit the filter, and positions past those that do not",
       },
     ],
@@ -61,14 +61,14 @@ export const NODE_BUGS: readonly PlantedBug[] = [
     harm: "what retention took before it was read is passed over in silence",
     patches: [
       {
-        file: "src/bus/store-page.ts",
+        file: "src/bus/reading/store-page.ts",
         find: '    yield { first: after + 1, last: state.floor - 1, cause: "RETENTION" };\n',
         replace: "",
       },
     ],
     caughtBy: [
       {
-        file: "src/bus/subscription.test.ts",
+        file: "src/bus/reading/subscription.test.ts",
         title: "is told the Gap when retention took what it did not read",
       },
       RESUME,
@@ -79,14 +79,14 @@ export const NODE_BUGS: readonly PlantedBug[] = [
     harm: "a client that resumes is not told what was trimmed while it was away",
     patches: [
       {
-        file: "src/bus/subscriptions.ts",
+        file: "src/bus/reading/subscriptions.ts",
         find: "      return gap && { name: view.name, ...gap };\n",
         replace: "      return undefined;\n",
       },
     ],
     caughtBy: [
       {
-        file: "src/bus/subscriptions.test.ts",
+        file: "src/bus/reading/subscriptions.test.ts",
         title: "tells what cannot be replayed as a Gap in the first response, or fails when asked to",
       },
       RESUME,
@@ -129,7 +129,7 @@ export const NODE_BUGS: readonly PlantedBug[] = [
     patches: [{ file: SUBSCRIPTION, find: "      range.open &&\n", replace: "" }],
     caughtBy: [
       {
-        file: "src/bus/subscriptions.test.ts",
+        file: "src/bus/reading/subscriptions.test.ts",
         title:
           "S0-2.1.3b S0-2.1.3c S3-US1.1: is shown to its audience and its sender, live and later, and to nobody else",
       },
@@ -141,7 +141,7 @@ export const NODE_BUGS: readonly PlantedBug[] = [
     harm: "who subscribes to everything reads other agents' inboxes",
     patches: [
       {
-        file: "src/bus/subscriptions.ts",
+        file: "src/bus/reading/subscriptions.ts",
         find: "    if (view.name.room === INBOX_ROOM) return;\n",
         replace: "",
       },
@@ -151,7 +151,7 @@ export const NODE_BUGS: readonly PlantedBug[] = [
         replace: 'if (text === "**") return { text, prefix: "", matches: () => true };\n',
       },
       {
-        file: "src/bus/delivery-rule.ts",
+        file: "src/bus/reading/delivery-rule.ts",
         find: "    if (!maySee(entry, agentId)) return false;\n",
         replace: "",
       },
@@ -159,7 +159,7 @@ export const NODE_BUGS: readonly PlantedBug[] = [
     ],
     caughtBy: [
       {
-        file: "src/bus/subscriptions.test.ts",
+        file: "src/bus/reading/subscriptions.test.ts",
         title:
           "S3-US1.2 S3-K.3: what its patterns match, and what comes to exist, from its first message; never inboxes",
       },
@@ -189,14 +189,14 @@ export const NODE_BUGS: readonly PlantedBug[] = [
     harm: "what a producer sent behind a refused message is stored before it",
     patches: [
       {
-        file: "src/rpc/publish-line.ts",
+        file: "src/rpc/lines/publish-line.ts",
         find: "      this.#checkOrder(requestId);\n      const prepared",
         replace: "      const prepared",
       },
     ],
     caughtBy: [
       {
-        file: "src/rpc/publish-line.test.ts",
+        file: "src/rpc/lines/publish-line.test.ts",
         title:
           "S3-E.2: nothing is taken until the refused request comes again: order holds and nothing is lost or doubled",
       },
@@ -207,14 +207,14 @@ export const NODE_BUGS: readonly PlantedBug[] = [
     harm: "a stream that was opened while its channel was deleted stays open, and nothing ever comes",
     patches: [
       {
-        file: "src/bus/subscriptions.ts",
+        file: "src/bus/reading/subscriptions.ts",
         find: "      if (found === undefined || this.#deps.rooms.channel(view.name.key)?.incarnation !== view.incarnation) {\n",
         replace: "      if (found === undefined) {\n",
       },
     ],
     caughtBy: [
       {
-        file: "src/bus/subscriptions-end.test.ts",
+        file: "src/bus/reading/subscriptions-end.test.ts",
         title: "a channel that is deleted while a stream opens is not read as if it were there",
       },
     ],
@@ -224,23 +224,23 @@ export const NODE_BUGS: readonly PlantedBug[] = [
     harm: "a subscription without credit never says that it is over, and is never let go",
     patches: [
       {
-        file: "src/rpc/connect-line.ts",
+        file: "src/rpc/lines/connect-line.ts",
         find: "    if (found.credit <= 0 && found.subscription.finished === undefined) return false;\n",
         replace: "    if (found.credit <= 0) return false;\n",
       },
       {
-        file: "src/rpc/connect-line.ts",
+        file: "src/rpc/lines/connect-line.ts",
         find: "openStream(agent, () => this.#finishLater());\n",
         replace: "openStream(agent, () => this.#finish(undefined));\n",
       },
     ],
     caughtBy: [
       {
-        file: "src/rpc/connect-line.test.ts",
+        file: "src/rpc/lines/connect-line.test.ts",
         title: "does not hold back the end: of a subscription that was given up, that failed, or whose channel is gone",
       },
       {
-        file: "src/rpc/connect-line.test.ts",
+        file: "src/rpc/lines/connect-line.test.ts",
         title: "when the agent is gone its subscriptions say so first: disconnect",
       },
     ],
@@ -250,12 +250,12 @@ export const NODE_BUGS: readonly PlantedBug[] = [
     harm: "a tail keeps hundreds of messages that it no longer counts",
     patches: [
       {
-        file: "src/bus/channel-tail.ts",
+        file: "src/bus/reading/channel-tail.ts",
         find: "    if (this.#offset * 2 >= this.#entries.length) this.#compact();\n",
         replace: "    if (this.#offset >= 512) this.#compact();\n",
       },
     ],
-    caughtBy: [{ file: "src/bus/channel-tail.test.ts", title: "lets go of the memory of what it removed" }],
+    caughtBy: [{ file: "src/bus/reading/channel-tail.test.ts", title: "lets go of the memory of what it removed" }],
   },
   {
     name: "widened recipients",

@@ -53,7 +53,7 @@ export const SHARED_BUGS: readonly PlantedBug[] = [
     harm: "a message whose ring was lost is read when the next one comes, or never",
     patches: [
       {
-        file: "src/bus/end-poll.ts",
+        file: "src/bus/reading/end-poll.ts",
         find: "    this.#stop = options.clock.every(POLL_MS, () => void this.#poll(false));\n",
         replace: "    this.#stop = () => {};\n",
       },
@@ -77,18 +77,18 @@ export const SHARED_BUGS: readonly PlantedBug[] = [
     harm: "a change is answered OK and not made, because the node still knows what was there before another change",
     patches: [
       {
-        file: "src/bus/directory-replica.ts",
+        file: "src/bus/directory/directory-replica.ts",
         find: "          if (isFresh) return",
         replace: "          if (isFresh || value === undefined) return",
       },
     ],
     caughtBy: [
       {
-        file: "src/bus/directory-replica.test.ts",
+        file: "src/bus/directory/directory-replica.test.ts",
         title: "believes that there is nothing to change only of what the storage has now",
       },
       {
-        file: "src/bus/members.test.ts",
+        file: "src/bus/rooms/members.test.ts",
         title: "who left on another node and joins again on one that has not heard of it is a member",
       },
     ],
@@ -98,7 +98,7 @@ export const SHARED_BUGS: readonly PlantedBug[] = [
     harm: "a stream that resumes before its node has heard of a channel gets that channel's messages twice, or not",
     patches: [
       {
-        file: "src/bus/subscriptions.ts",
+        file: "src/bus/reading/subscriptions.ts",
         find: "  return resume?.has(key) ? input.start : otherwise;\n",
         replace: "  return otherwise;\n",
       },
@@ -116,15 +116,18 @@ export const SHARED_BUGS: readonly PlantedBug[] = [
     harm: "a producer's later message is stored before an earlier one that met a change of routing",
     patches: [
       {
-        file: "src/bus/publisher.ts",
+        file: "src/bus/publishing/publisher.ts",
         find: "      if (this.#flights.isBehind(channel)) return this.#storeBehind(prepared);\n",
         replace: "",
       },
     ],
     caughtBy: [
-      { file: "src/bus/publisher.test.ts", title: "a batch that is routed again is not overtaken by a later one" },
       {
-        file: "src/bus/publisher.test.ts",
+        file: "src/bus/publishing/publisher.test.ts",
+        title: "a batch that is routed again is not overtaken by a later one",
+      },
+      {
+        file: "src/bus/publishing/publisher.test.ts",
         title: "several that are routed again keep their order, and what came meanwhile goes behind them",
       },
     ],
@@ -134,14 +137,14 @@ export const SHARED_BUGS: readonly PlantedBug[] = [
     harm: "a reader whose newest message alone was lost in a fail-over is not told so",
     patches: [
       {
-        file: "src/bus/void-range.ts",
+        file: "src/bus/reading/void-range.ts",
         find: "  if (after <= agreed) return undefined;\n",
         replace: "  if (after <= agreed + 1) return undefined;\n",
       },
     ],
     caughtBy: [
       {
-        file: "src/bus/void-range.test.ts",
+        file: "src/bus/reading/void-range.test.ts",
         title: "is what lies behind the agreed part where its epoch is gone, a single message, too",
       },
       simulated("fail-overs"),
@@ -152,14 +155,14 @@ export const SHARED_BUGS: readonly PlantedBug[] = [
     harm: "an agent that is gone is shown as present, for as long as the node lives that it left",
     patches: [
       {
-        file: "src/bus/shared-presence.ts",
+        file: "src/bus/agents/shared-presence.ts",
         find: "told !== (this.#local.of(agentId) !== undefined)",
         replace: "!told && this.#local.of(agentId) !== undefined",
       },
     ],
     caughtBy: [
       {
-        file: "src/bus/shared-presence.test.ts",
+        file: "src/bus/agents/shared-presence.test.ts",
         title: "is written again when the storage lost it, and removed again when the storage brought it back",
       },
     ],
@@ -169,14 +172,14 @@ export const SHARED_BUGS: readonly PlantedBug[] = [
     harm: "a change of a room's routing is answered, and its channels go on as before",
     patches: [
       {
-        file: "src/bus/room-writer.ts",
+        file: "src/bus/rooms/room-writer.ts",
         find: "      if (patch.defaults !== undefined) await this.#passOn(name);\n",
         replace: "",
       },
     ],
     caughtBy: [
       {
-        file: "src/bus/room-defaults.test.ts",
+        file: "src/bus/rooms/room-defaults.test.ts",
         title: "S1-5.2: a change of the room holds for a node that has heard of the channel's last change alone",
       },
     ],
@@ -184,10 +187,10 @@ export const SHARED_BUGS: readonly PlantedBug[] = [
   {
     name: "record behind its log",
     harm: "after a fail-over that lost records alone nobody can use a channel that was deleted and created before it",
-    patches: [{ file: "src/bus/channel-logs.ts", find: "        await this.#adopt(view);\n", replace: "" }],
+    patches: [{ file: "src/bus/rooms/channel-logs.ts", find: "        await this.#adopt(view);\n", replace: "" }],
     caughtBy: [
       {
-        file: "src/bus/channel-logs.test.ts",
+        file: "src/bus/rooms/channel-logs.test.ts",
         title: "the channel goes on with its log when its record was set back to one that was deleted",
       },
     ],

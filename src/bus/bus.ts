@@ -5,14 +5,14 @@ import type { MessageCodec } from "../core/message-codec.ts";
 import type { Meters } from "../core/meters.ts";
 import type { RoutingRegistry } from "../routing/routing-registry.ts";
 import type { StorageAdapter } from "../storage/storage-adapter.ts";
-import { createRegistry } from "./create-registry.ts";
-import { EpochRenewals } from "./epoch-renewals.ts";
-import { Fetcher } from "./fetcher.ts";
-import { Hub } from "./hub.ts";
-import { Publisher } from "./publisher.ts";
-import type { Agents, Nodes, Rooms } from "./registry.ts";
-import { Subscriptions } from "./subscriptions.ts";
-import { VolatileRelay } from "./volatile-relay.ts";
+import { createRegistry } from "./directory/create-registry.ts";
+import type { Agents, Nodes, Rooms } from "./directory/registry.ts";
+import { Publisher } from "./publishing/publisher.ts";
+import { EpochRenewals } from "./reading/epoch-renewals.ts";
+import { Fetcher } from "./reading/fetcher.ts";
+import { Hub } from "./reading/hub.ts";
+import { Subscriptions } from "./reading/subscriptions.ts";
+import { VolatileRelay } from "./relay/volatile-relay.ts";
 
 export interface BusDependencies {
   readonly options: BusOptions;

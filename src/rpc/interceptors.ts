@@ -4,8 +4,8 @@ import type { Logger } from "../core/logger.ts";
 import { identityKey } from "./call-identity.ts";
 import type { CallMeter } from "./call-meter.ts";
 import type { Callers } from "./callers.ts";
-import { fromConnectError, toBusError, toConnectError } from "./error-status.ts";
-import type { RequestValidator } from "./validation.ts";
+import { fromConnectError, toBusError, toConnectError } from "./errors/error-status.ts";
+import type { RequestValidator } from "./errors/validation.ts";
 
 export interface InterceptorOptions {
   readonly callers: Callers;

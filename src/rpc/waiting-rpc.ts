@@ -2,8 +2,8 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { BusError } from "../core/errors.ts";
 import type { Rpc, RpcOptions } from "./create-rpc.ts";
-import { toConnectError } from "./error-status.ts";
-import { withReasons } from "./reasoned-errors.ts";
+import { toConnectError } from "./errors/error-status.ts";
+import { withReasons } from "./errors/reasoned-errors.ts";
 
 /**
  * What answers before there is a bus, while a node waits for its storage: health and reflection, and a refusal for

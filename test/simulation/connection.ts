@@ -1,8 +1,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { type SubscribeResponse, SubscribeResponseSchema } from "../../gen/agentbus/v1/bus_service_pb.ts";
 import type { Bus } from "../../src/bus/bus.ts";
-import type { Subscription } from "../../src/bus/subscription.ts";
-import type { SubscribeInput } from "../../src/bus/subscriptions.ts";
+import type { Subscription } from "../../src/bus/reading/subscription.ts";
+import type { SubscribeInput } from "../../src/bus/reading/subscriptions.ts";
 import { BusError, isBusError } from "../../src/core/errors.ts";
 import { FRAME_HEADER_BYTES } from "../../src/core/message-codec.ts";
 import type { Dice } from "./dice.ts";

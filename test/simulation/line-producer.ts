@@ -8,7 +8,7 @@ import {
 import { MessageSchema } from "../../gen/agentbus/v1/message_pb.ts";
 import type { Bus } from "../../src/bus/bus.ts";
 import { BusError, type Reason } from "../../src/core/errors.ts";
-import { PublishLine } from "../../src/rpc/publish-line.ts";
+import { PublishLine } from "../../src/rpc/lines/publish-line.ts";
 import { Attempt } from "./attempts.ts";
 import { type Batch, Batches } from "./batches.ts";
 import { type Connection, ConnectionLost, type DuplexLinks, type DuplexService, type StreamEnd } from "./connection.ts";

@@ -1,5 +1,5 @@
 import { EndReason, GapCause, type SubscribeResponse } from "../../gen/agentbus/v1/bus_service_pb.ts";
-import type { SubscribeInput } from "../../src/bus/subscriptions.ts";
+import type { SubscribeInput } from "../../src/bus/reading/subscriptions.ts";
 import type { Filter } from "../../src/core/filter.ts";
 import { NO_FILTER, subscribeInput } from "../support/bus-fixture.ts";
 import { digestOf, type Gapped, type History, type Place, parsePlace, showPlace } from "../support/history.ts";

@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { SubscribeResponseSchema } from "../../gen/agentbus/v1/bus_service_pb.ts";
-import { channelKey } from "../../src/bus/record-keys.ts";
+import { channelKey } from "../../src/bus/directory/record-keys.ts";
 import { parseChannelName } from "../../src/core/names.ts";
 import { digestOf, type LogRecord, showPlace } from "../support/history.ts";
 import { BRIEF, BRIEF_MESSAGES, DOOMED, insist } from "./administrator.ts";

@@ -9,8 +9,8 @@ import {
 } from "../../gen/agentbus/v1/agent_service_pb.ts";
 import type { Bus } from "../../src/bus/bus.ts";
 import { isBusError } from "../../src/core/errors.ts";
-import type { Access } from "../../src/rpc/access.ts";
-import { createAgentHandlers } from "../../src/rpc/agent-handlers.ts";
+import type { Access } from "../../src/rpc/handlers/access.ts";
+import { createAgentHandlers } from "../../src/rpc/handlers/agent-handlers.ts";
 import type { DuplexLinks, DuplexService, StreamEnd } from "./connection.ts";
 import { outcomeOf } from "./outcome.ts";
 import type { World } from "./world.ts";

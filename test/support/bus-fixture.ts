@@ -2,9 +2,9 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { type SubscribeResponse, SubscribeResponseSchema } from "../../gen/agentbus/v1/bus_service_pb.ts";
 import { type Message, MessageSchema } from "../../gen/agentbus/v1/message_pb.ts";
 import { type Bus, createBus } from "../../src/bus/bus.ts";
-import type { PublishOutcome } from "../../src/bus/publisher.ts";
-import type { Subscription } from "../../src/bus/subscription.ts";
-import type { SubscribeInput } from "../../src/bus/subscriptions.ts";
+import type { PublishOutcome } from "../../src/bus/publishing/publisher.ts";
+import type { Subscription } from "../../src/bus/reading/subscription.ts";
+import type { SubscribeInput } from "../../src/bus/reading/subscriptions.ts";
 import { type BusOptions, DEFAULT_BUS_OPTIONS, type Limits } from "../../src/core/bus-options.ts";
 import type { Filter } from "../../src/core/filter.ts";
 import { FRAME_HEADER_BYTES } from "../../src/core/message-codec.ts";

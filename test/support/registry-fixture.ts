@@ -1,4 +1,4 @@
-import { createRegistry, type Registry } from "../../src/bus/create-registry.ts";
+import { createRegistry, type Registry } from "../../src/bus/directory/create-registry.ts";
 import { type BusOptions, DEFAULT_BUS_OPTIONS, type Limits } from "../../src/core/bus-options.ts";
 import type { Random } from "../../src/core/clock.ts";
 import type { Logger } from "../../src/core/logger.ts";

@@ -13,9 +13,9 @@ import { RoomService } from "../../gen/agentbus/v1/room_service_pb.ts";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { BusError, type Reason } from "../../src/core/errors.ts";
 import { checkAgentId } from "../../src/core/names.ts";
-import type { Access } from "../../src/rpc/access.ts";
-import { toBusError, toConnectError } from "../../src/rpc/error-status.ts";
-import { createRequestValidator } from "../../src/rpc/validation.ts";
+import { toBusError, toConnectError } from "../../src/rpc/errors/error-status.ts";
+import { createRequestValidator } from "../../src/rpc/errors/validation.ts";
+import type { Access } from "../../src/rpc/handlers/access.ts";
 import { recordingLogger } from "./registry-fixture.ts";
 
 /** Everyone acts as whom the request names; only "admin" in the header is an administrator. */

@@ -1,6 +1,6 @@
 import { FRAME_HEADER_BYTES } from "../../core/message-codec.ts";
 import { frameOf } from "../../wire/frames.ts";
-import { ConnectLine } from "../connect-line.ts";
+import { ConnectLine } from "../lines/connect-line.ts";
 import type { FastMethod } from "./run-call.ts";
 
 /** Below this a copy costs less than a second write. */

@@ -1,8 +1,8 @@
 import type { Bus } from "../../bus/bus.ts";
 import type { CallMeter } from "../call-meter.ts";
 import type { Callers } from "../callers.ts";
-import type { OpenLines } from "../open-lines.ts";
-import type { RequestValidator } from "../validation.ts";
+import type { RequestValidator } from "../errors/validation.ts";
+import type { OpenLines } from "../lines/open-lines.ts";
 
 /** What every call on the fast path needs. */
 export interface FastContext {

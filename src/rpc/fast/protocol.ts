@@ -2,7 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
 import { type BusError, CODES, type CodeName } from "../../core/errors.ts";
 import { frameOf } from "../../wire/frames.ts";
-import { errorDetails } from "../error-status.ts";
+import { errorDetails } from "../errors/error-status.ts";
 
 /** The three protocols in binary. They share the frames; they differ in how a call ends. */
 export type ProtocolName = "grpc" | "grpc-web" | "connect-stream" | "connect-unary";

@@ -1,5 +1,5 @@
 import { frameOf } from "../../wire/frames.ts";
-import { PublishLine } from "../publish-line.ts";
+import { PublishLine } from "../lines/publish-line.ts";
 import { FrameBatch } from "./frame-batch.ts";
 import type { FastMethod } from "./run-call.ts";
 

@@ -2,8 +2,8 @@ import { BusError } from "../../core/errors.ts";
 import { FRAME_HEADER_BYTES } from "../../core/message-codec.ts";
 import { frameOf } from "../../wire/frames.ts";
 import { scanPublish } from "../../wire/scan-publish.ts";
-import { toBusError } from "../error-status.ts";
-import { encodeOutcome } from "../publish-line.ts";
+import { toBusError } from "../errors/error-status.ts";
+import { encodeOutcome } from "../lines/publish-line.ts";
 import type { FastMethod } from "./run-call.ts";
 
 /** Unary Publish: the request's messages are checked as they are and never decoded. */

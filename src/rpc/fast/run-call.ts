@@ -2,7 +2,7 @@ import { BusError, type CodeName } from "../../core/errors.ts";
 import type { Identity } from "../../core/identity.ts";
 import { FrameReader } from "../../wire/frames.ts";
 import type { CallEnd } from "../call-meter.ts";
-import { toBusError } from "../error-status.ts";
+import { toBusError } from "../errors/error-status.ts";
 import { FastCall } from "./call.ts";
 import type { FastContext } from "./context.ts";
 import { type ProtocolName, timeoutOf } from "./protocol.ts";

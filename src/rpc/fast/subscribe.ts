@@ -1,9 +1,9 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { type SubscribeRequest, SubscribeRequestSchema } from "../../../gen/agentbus/v1/bus_service_pb.ts";
-import type { Subscription } from "../../bus/subscription.ts";
+import type { Subscription } from "../../bus/reading/subscription.ts";
 import { BusError } from "../../core/errors.ts";
-import { subscribeInput } from "../bus-translation.ts";
-import { toBusError } from "../error-status.ts";
+import { toBusError } from "../errors/error-status.ts";
+import { subscribeInput } from "../translation/bus-translation.ts";
 import type { FastMethod } from "./run-call.ts";
 
 /** Subscribe: finished frames go from the subscription to the socket, and nothing waits for a promise. */
