@@ -132,6 +132,7 @@ export async function createRegistry(deps: RegistryOptions): Promise<Registry> {
       agents: agentState,
       forgetAgent,
       removeChannel: (name) => rooms.deleteChannel(name),
+      finishDeletions: () => rooms.finishDeletions(),
       isOwnLog: (view) => view.log === logs.volatile && logs.volatile !== logs.durable,
       isSweeper: () => ties === undefined || ties.sweeper.held,
       sweepStorage: async () => storage.sweep?.(),

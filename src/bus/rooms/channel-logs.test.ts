@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "vitest";
+import { overLog } from "../../../test/support/bus-fixture.ts";
+import { away } from "../../../test/support/forgetful-log.ts";
+import { createSharedBackend } from "../../../test/support/shared-backend.ts";
 import { openTwo } from "../../../test/support/two-nodes.ts";
+import { isBusError } from "../../core/errors.ts";
 import { channelName } from "../../core/names.ts";
 import type { ChannelRecord } from "../../core/room.ts";
+import type { MessageLog } from "../../storage/message-log.ts";
 import { channelKey } from "../directory/record-keys.ts";
 
 const EXPLORE = "science:explore";
@@ -27,5 +32,28 @@ describe("a channel's record and its log", () => {
     assert.equal(record.incarnation, incarnation);
     const reader = await b.read({ channels: [EXPLORE], start: { kind: "earliest" } });
     assert.deepEqual(await reader.take(), ["kept", "by a", "by b"]);
+  });
+
+  it("a log that the storage did not delete goes in a later round, unless the channel was created anew", async () => {
+    let isAway = false;
+    const wrapLog = (inner: MessageLog) =>
+      overLog(inner, {
+        delete: (...asked) => (isAway ? Promise.reject(away()) : inner.delete(...asked)),
+      });
+    const { a, backend, pass } = await openTwo(createSharedBackend({ wrapLog }));
+    await a.say("alice", EXPLORE, "one");
+    await a.say("alice", "science:again", "two");
+    isAway = true;
+    const again = channelName("science", "again");
+    for (const name of [explore, again]) {
+      await assert.rejects(a.rooms.deleteChannel(name), (error) => isBusError(error, "STORAGE_UNAVAILABLE"));
+    }
+    await a.say("alice", "science:again", "anew");
+    await pass(20_000);
+    assert.notEqual(await backend.log.state(explore), undefined);
+    isAway = false;
+    await pass(20_000);
+    assert.equal(await backend.log.state(explore), undefined);
+    assert.equal((await backend.log.state(again))!.incarnation, a.rooms.channel("science:again")!.incarnation);
   });
 });

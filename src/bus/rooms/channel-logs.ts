@@ -7,6 +7,9 @@ import { channelKey } from "../directory/record-keys.ts";
 import type { ChannelView } from "../directory/registry.ts";
 import type { Logs } from "./durability.ts";
 
+/** Logs of deleted channels that the storage did not delete; those beyond keep their bytes until the channel is created anew. */
+const MAX_LEFT = 10_000;
+
 /**
  * Sees to it that a channel has its log. The record comes first and the log second; whoever stops between the two
  * leaves a channel without a log, which is made when the channel is next used.
@@ -16,6 +19,8 @@ export class ChannelLogs {
   readonly #logs: Logs;
   /** Incarnations whose log was seen. */
   readonly #ready = new Set<string>();
+  /** By incarnation: their channels are deleted, and they may not be. */
+  readonly #left = new Map<string, ChannelView>();
 
   constructor(replica: DirectoryReplica, logs: Logs) {
     this.#replica = replica;
@@ -84,9 +89,17 @@ export class ChannelLogs {
     await mapBounded(views, (view) => this.create(view));
   }
 
+  /** When it fails, `deleteLeft` tries again: the channel's record is gone, so nobody else ever would. */
   async delete(view: ChannelView): Promise<void> {
     this.#ready.delete(view.incarnation);
+    if (this.#left.size < MAX_LEFT) this.#left.set(view.incarnation, view);
     await view.log.delete(view.name, view.incarnation);
+    this.#left.delete(view.incarnation);
+  }
+
+  /** Deletes the logs whose deletion failed. One of a channel that was created anew has another incarnation, and stays. */
+  async deleteLeft(): Promise<void> {
+    await mapBounded([...this.#left.values()], (view) => this.delete(view));
   }
 
   /** The channel is gone, whoever deleted it. The log of this node alone goes with it; a shared one is the deleter's. */

@@ -33,6 +33,8 @@ export interface JanitorOptions {
   readonly forgetAgent: (agentId: string) => Promise<void>;
   /** Takes away a channel with all that is in it. */
   readonly removeChannel: (name: ChannelName) => Promise<void>;
+  /** Deletes what this node could not delete of deleted channels. */
+  readonly finishDeletions: () => Promise<void>;
   /** Whether the channel's log is in this node's memory: nobody else looks after it. */
   readonly isOwnLog: (view: ChannelView) => boolean;
   /** Whether this node looks after what all nodes share; asked before each step. */
@@ -80,6 +82,7 @@ export class Janitor {
     await this.#try("idle agents", () => this.#forgetIdle());
     await this.#try("what deleted agents left", () => this.#forgetLeftovers());
     await this.#try("what deleted rooms left", () => this.#removeOrphans());
+    await this.#try("logs of deleted channels", () => this.#deps.finishDeletions());
     await this.#try("presence", () => this.#writePresence());
     await this.#try("what dead nodes left", () => this.#removeOfDeadNodes());
     await this.#try("what has expired", () => this.#sweepStorage());

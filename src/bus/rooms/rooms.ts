@@ -106,6 +106,8 @@ export interface RoomsOptions extends Omit<RoomWriterOptions, "views" | "channel
 export interface OpenRooms extends Rooms {
   /** The agent is gone: its memberships and its inbox go, too. */
   forgetAgent(agentId: string): Promise<void>;
+  /** Deletes what this node could not delete of deleted channels. */
+  finishDeletions(): Promise<void>;
 }
 
 /** Opens rooms over a loaded replica. */
@@ -208,6 +210,7 @@ export async function createRooms(options: RoomsOptions): Promise<OpenRooms> {
     },
     listChannels: ({ room, pattern, after, limit }) => views.channels(room, pattern, after, limit),
     deleteChannel: (name) => writer.deleteChannel(name),
+    finishDeletions: () => channelLogs.deleteLeft(),
     async checkJoin(agentId, name) {
       checkJoinable(name);
       await writer.checkOnDemand([name]);
