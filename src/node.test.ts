@@ -99,4 +99,33 @@ describe("a node", () => {
     const config = loadConfig({ overrides: { server: { port: 0 }, storage: { url: "tape:drive" } } });
     await assert.rejects(startNode({ config, logger: silent, storages, signal: stop.signal }), /told to leave/);
   });
+
+  it("leaves a shared storage that falls silent after its last question was answered", async () => {
+    let isSilent = false;
+    const storages = new StorageRegistry().register("tape", async (_url, options, environment) => {
+      const { directory, ...storage } = createMemoryStorage(options, environment);
+      const asked = <R>(answer: () => Promise<R>) => (isSilent ? new Promise<R>(() => {}) : answer());
+      return {
+        ...storage,
+        capabilities: { ...storage.capabilities, shared: true },
+        directory: {
+          async get(key) {
+            const record = await asked(() => directory.get(key));
+            isSilent ||= key.kind === "goodbye";
+            return record;
+          },
+          put: (...call) => asked(() => directory.put(...call)),
+          delete: (...call) => asked(() => directory.delete(...call)),
+          list: (request) => asked(() => directory.list(request)),
+          count: (...call) => asked(() => directory.count(...call)),
+        },
+      };
+    });
+    const config = loadConfig({ overrides: { server: { port: 0 }, storage: { url: "tape:" } } });
+    const warnings: string[] = [];
+    const logger = { ...silent, warn: (_fields: object, text: string) => void warnings.push(text) };
+    const node = await startNode({ config, storages, logger });
+    await node.drain(0);
+    assert.match(warnings.join(), /the storage does not answer: leaving/);
+  });
 });

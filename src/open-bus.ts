@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { type Bus, createBus } from "./bus/bus.ts";
 import { busOptions, storageSettings } from "./config/bus-settings.ts";
 import type { Config } from "./config/load-config.ts";
@@ -59,20 +60,20 @@ export async function openBus(options: OpenBusOptions): Promise<OpenBus> {
       volatileStorage,
       codec: createMessageCodec(settings.limits),
     });
-    async function close(): Promise<void> {
-      await bus.close();
-      await closeStorages();
-    }
     return {
       bus,
       storage,
       async close() {
-        if (!storage.capabilities.shared || (await answers(storage))) {
-          await close();
+        const closing = bus.close();
+        if (!storage.capabilities.shared || (await answersUntil(closing, storage))) {
+          await closing;
+          await closeStorages();
           return;
         }
         logger.warn({}, "the storage does not answer: leaving without a word to other nodes, whose leases tell them");
-        close().catch((error: unknown) => logger.warn({ err: error }, "the storage was not closed in good order"));
+        closing
+          .then(closeStorages)
+          .catch((error: unknown) => logger.warn({ err: error }, "the storage was not closed in good order"));
       },
     };
   } catch (error) {
@@ -81,20 +82,24 @@ export async function openBus(options: OpenBusOptions): Promise<OpenBus> {
   }
 }
 
+/** Whether the storage answers for as long as the task runs. It may fall silent at any moment of it. */
+async function answersUntil(task: Promise<void>, storage: StorageAdapter): Promise<boolean> {
+  const over = task.then(
+    () => true,
+    () => true,
+  );
+  for (;;) {
+    if (!(await Promise.race([over, answers(storage)]))) return false;
+    if (await Promise.race([over, setTimeout(GOODBYE_MS, false, { ref: false })])) return true;
+  }
+}
+
 async function answers({ directory }: StorageAdapter): Promise<boolean> {
   const asked = directory.get(ANYTHING).then(
     () => true,
     () => false,
   );
-  let timer: NodeJS.Timeout | undefined;
-  const silent = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, GOODBYE_MS, false);
-  });
-  try {
-    return await Promise.race([asked, silent]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return await Promise.race([asked, setTimeout(GOODBYE_MS, false, { ref: false })]);
 }
 
 /** A storage that forgets, or one that nodes share without a relay: VOLATILE messages must reach the other nodes, too. */

@@ -55,7 +55,11 @@ export async function launchBrowser(program: string): Promise<Browser> {
   ended.catch(() => {}); // told by the wait for its address
   async function end(): Promise<void> {
     if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
-      process.kill(-child.pid, "SIGKILL");
+      try {
+        process.kill(-child.pid, "SIGKILL");
+      } catch {
+        // It ended in this moment.
+      }
       await ended;
     }
     await rm(profile, { recursive: true, force: true, maxRetries: 10 });
