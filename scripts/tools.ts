@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { CACHE } from "./root.ts";
 import { run } from "./run.ts";
 
@@ -21,6 +21,9 @@ const PROGRAMS = {
   grpcurl: { module: grpcurl, version: "v1.9.4", main: `${grpcurl}/cmd/grpcurl` },
   "grpc-health-probe": { module: healthProbe, version: "v0.4.40", main: healthProbe },
 } as const satisfies Record<string, GoProgram>;
+
+/** Where Go's own installation is, which not every PATH names. */
+const GO_FOLDER = "/usr/local/go/bin";
 
 export type Tool = keyof typeof PROGRAMS;
 export const TOOL_NAMES = Object.keys(PROGRAMS) as readonly Tool[];
@@ -51,7 +54,8 @@ async function build({ module, version, main }: GoProgram, path: string) {
   const cwd = mkdtempSync(join(tmpdir(), "agentbus-tool-"));
   try {
     writeFileSync(join(cwd, "go.mod"), `module tool\n\ngo 1.21\n\nrequire ${module} ${version}\n`);
-    return await run("go", ["build", "-mod=mod", "-trimpath", "-o", path, main], { cwd });
+    const env = { ...process.env, PATH: `${process.env["PATH"]}${delimiter}${GO_FOLDER}` };
+    return await run("go", ["build", "-mod=mod", "-trimpath", "-o", path, main], { cwd, env });
   } finally {
     rmSync(cwd, { recursive: true, force: true });
   }
